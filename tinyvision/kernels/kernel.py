@@ -1,0 +1,26 @@
+"""What the scheduler and the code generator know of a kernel before any C is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One way to compute one operator on one core.
+
+    ``template``: file in ``codegen_templates/kernels`` that renders it; ``variant``: short name
+    for reports. ``scratch_bytes``: work memory while it runs, 8-byte aligned, contents irrelevant
+    before and after. ``flash_bytes``: its constants (packed weights, biases, multipliers,
+    tables), without code. ``overlap``: for each operator input the smallest ``input.offset -
+    output.offset`` in bytes for which the output may share memory with that input, or None where
+    they must be disjoint. 0 means in place; a positive number that the output must begin that
+    much below the input. Only for the operator's first output; the input must not be needed
+    afterwards.
+    """
+
+    template: str
+    variant: str
+    scratch_bytes: int = 0
+    flash_bytes: int = 0
+    overlap: tuple[int | None, ...] = ()

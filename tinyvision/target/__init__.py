@@ -1,0 +1,1 @@
+"""Boards and cores, as data."""
