@@ -37,11 +37,10 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def saturating_rounding_doubling_high_mul(a: Array, b: Array | int) -> Array:
-    """High 32 bits of ``2*a*b``, rounded to nearest, ties away from zero (gemmlowp;
-    ``SQRDMULH``-like).
+    """High 32 bits of ``2*a*b``, rounded to nearest, ties towards plus infinity (gemmlowp's
+    SaturatingRoundingDoublingHighMul in fixedpoint.h; Arm's ``SQRDMULH``).
 
-    The nudge depends on the product's sign and the division truncates, as in gemmlowp's
-    fixedpoint.h.
+    The nudge depends on the product's sign and the division truncates. -2**31 squared saturates.
     """
     product = a.astype(np.int64) * np.asarray(b, np.int64)
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
@@ -59,6 +58,13 @@ def rounding_divide_by_pot(x: Array, exponent: Array | int) -> Array:
     mask = (np.int64(1) << shift) - 1
     threshold = (mask >> 1) + (x < 0)
     rounded: Array = (x >> shift) + ((x & mask) > threshold)
+    return rounded
+
+
+def round_half_away(x: Array) -> Array:
+    """C's ``round``: to nearest, ties away from zero, in the precision of ``x``."""
+    whole = np.trunc(x)
+    rounded: Array = whole + np.copysign(np.abs(x - whole) >= 0.5, x).astype(x.dtype)
     return rounded
 
 
