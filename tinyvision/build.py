@@ -1,0 +1,115 @@
+"""The main path, one step a line: load, optimise, schedule, generate, build.
+
+A newcomer reads this first. Nothing here knows a board or a model by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyvision import codegen, firmware, importer, passes, schedule
+from tinyvision.errors import ModelError, UserError
+from tinyvision.ir import Graph
+from tinyvision.ir.macs import graph_macs
+from tinyvision.schedule.plan import Plan
+from tinyvision.target import Board, load_board
+
+Progress = Callable[[str], None]
+
+
+def _silent(message: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file: its bytes (what the firmware's hash is taken of) and the graph they hold."""
+
+    path: Path
+    data: bytes
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model scheduled for a board: ``graph`` is the model's after the passes."""
+
+    model: Model
+    graph: Graph
+    plan: Plan
+    board: Board
+
+    def emit(self) -> dict[str, str]:
+        """The generated library: relative path to text."""
+        return codegen.emit(self.graph, self.plan, self.board, self.model.data)
+
+
+@dataclass(frozen=True)
+class Built:
+    """Firmware on disk, and the compiled model it was made of."""
+
+    compiled: Compiled
+    project: Path
+    result: firmware.BuildResult
+
+
+def load(path: str | Path) -> Model:
+    """Reads a ``.tflite`` file; raises ModelError, or UnsupportedError naming every problem."""
+    path = Path(path)
+    if path.suffix == ".keras":
+        raise ModelError(
+            "Keras models are not compiled directly", str(path), hint="Convert it to int8 first."
+        )
+    data = importer.read(path)
+    return Model(path, data, importer.from_bytes(data, path.stem))
+
+
+def plan(
+    model: str | Path | Model,
+    board: str | Path | Board,
+    schedule_kind: str = "auto",
+    sram_limit: int | None = None,
+) -> Compiled:
+    """Optimises and schedules without compiling anything; raises FitError if it does not fit."""
+    loaded = model if isinstance(model, Model) else load(model)
+    target = board if isinstance(board, Board) else load_board(board)
+    graph = passes.run(loaded.graph)
+    planned = schedule.plan(
+        graph,
+        target,
+        macs_original=graph_macs(loaded.graph),
+        schedule=schedule_kind,
+        sram_limit=sram_limit,
+    )
+    return Compiled(loaded, graph, planned, target)
+
+
+def build(
+    model: str | Path | Model | Compiled,
+    board: str | Path | Board,
+    out: str | Path | None = None,
+    schedule_kind: str = "auto",
+    sram_limit: int | None = None,
+    progress: Progress = _silent,
+) -> Built:
+    """Writes the PlatformIO project (default ``build/BOARD``) and builds its firmware."""
+    progress("planning")
+    compiled = (
+        model if isinstance(model, Compiled) else plan(model, board, schedule_kind, sram_limit)
+    )
+    target = compiled.board
+    if target.core.name == "host":
+        raise UserError(
+            "the host is no board to build firmware for",
+            "--board host",
+            hint="Use `verify --host`, or a board of `tinyvision boards`.",
+        )
+    project = Path(out) if out else Path("build") / target.name
+    progress("generating C")
+    files = compiled.emit()
+    progress("writing the project")
+    firmware.write_project(project, target, files, compiled.plan)
+    progress("compiling")
+    return Built(compiled, project, firmware.build(project, progress=progress))
