@@ -1,15 +1,19 @@
-"""Where the data folders are: beside the package in a checkout, inside it in a wheel."""
+"""Where the data that belongs to the package lies, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).resolve().parent
 
 
-def folder(name: str) -> Path:
-    """The data folder ``name`` (``boards``, ``codegen_templates``, ``firmware``)."""
-    for root in (_PACKAGE / "_data", _PACKAGE.parent):
-        if (root / name).is_dir():
-            return root / name
-    raise FileNotFoundError(f"data folder {name!r} is missing from the installation")
+def data_folder(name: str) -> Path:
+    """The folder ``boards``, ``codegen_templates`` or ``firmware``.
+
+    In a checkout it stands beside the package, in a wheel inside it (``_data``, see setup.py).
+    Raises FileNotFoundError where the installation is broken.
+    """
+    for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise FileNotFoundError(f"tinyvision's data folder {name!r} is missing beside {_PACKAGE}")

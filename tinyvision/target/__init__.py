@@ -1,1 +1,7 @@
 """Boards and cores, as data."""
+
+from tinyvision.target.board import Bank, Board
+from tinyvision.target.core import CORES, Core
+from tinyvision.target.load import board_names, load_board
+
+__all__ = ["CORES", "Bank", "Board", "Core", "board_names", "load_board"]
