@@ -338,7 +338,7 @@ def interpolation(size: int, output_size: int, op: ResizeBilinear) -> Interpolat
     )
 
 
-def window_counts(
+def window_spans(
     size: int, output_size: int, op: AveragePool2D | MaxPool2D, axis: int
 ) -> tuple[tuple[int, int], ...]:
     """For each output row (``axis`` 0) or column (1): first input index of the window inside the

@@ -1,0 +1,114 @@
+"""Softmax and the functions that TFLite computes by table or in 16-bit fixed point.
+
+Sources: TFLite kernels/activations.cc, kernels/internal/common.h (LUTPopulate),
+kernels/internal/reference/{softmax,hard_swish}.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, tanh
+
+import numpy as np
+
+from tinyvision.ir.derive import dtype_clamp, hard_swish_params, softmax_params
+from tinyvision.ir.fixed_point import exp_on_negative_values, reciprocal, rescale
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.numerics import (
+    round_half_away,
+    rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+)
+from tinyvision.ir.ops import HardSwish, Logistic, Lookup, Softmax, Tanh
+from tinyvision.ir.types import Array
+
+_DIFF_BITS = 5
+_SUM_BITS = 12
+
+
+def softmax(graph: Graph, op: Softmax, x: Array) -> Array:
+    """Exponentials with 5 integer bits, their sum with 12, one reciprocal, 8 bits of result."""
+    params = softmax_params(graph, op)
+    dtype = graph.tensor(op.outputs[0]).dtype
+    low, high = dtype_clamp(dtype)
+    diff = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
+    counts = diff >= params.diff_min
+    scaled = saturating_rounding_doubling_high_mul(
+        np.where(counts, diff, 0) << params.left_shift, params.multiplier
+    )
+    exps = exp_on_negative_values(scaled, _DIFF_BITS)
+    total = np.where(counts, rescale(exps, -_SUM_BITS), 0).sum(axis=-1, keepdims=True)
+    mantissa, bits_over_unit = reciprocal(total, _SUM_BITS)
+    product = saturating_rounding_doubling_high_mul(exps, mantissa)
+    result = rounding_divide_by_pot(product, bits_over_unit + 31 - 8) + low
+    clamped = np.clip(np.where(counts, result, low), low, high)
+    return clamped.astype(dtype.numpy)
+
+
+def logistic(graph: Graph, op: Logistic, x: Array) -> Array:
+    def function(value: float) -> np.float32:
+        one = np.float32(1)
+        return one / (one + np.float32(exp(-value)))
+
+    return _by_table(graph, op, function, x)
+
+
+def tanh_(graph: Graph, op: Tanh, x: Array) -> Array:
+    return _by_table(graph, op, lambda value: np.float32(tanh(value)), x)
+
+
+def hard_swish(graph: Graph, op: HardSwish, x: Array) -> Array:
+    """``x * relu6(x + 3) / 6`` in 16 bits: 7 extra bits of input, a factor in [0, 1] in Q15."""
+    params = hard_swish_params(graph, op)
+    hires = (x.astype(np.int64) - params.input_zero_point) << 7
+    preshift = _high_mul16(hires, params.output_multiplier, rounding=True)
+    factor, exponent = hires, params.reluish_exponent
+    if exponent > 0:
+        factor = _saturate16(factor << (exponent - 1))
+    factor = _high_mul16(factor, params.reluish_multiplier, rounding=True)
+    if exponent > 0:
+        factor = _saturate16(factor << 1)
+    if exponent < 0:
+        factor = rounding_divide_by_pot(factor, -exponent)
+    factor = (factor + (1 << 15)) >> 1
+    product = _high_mul16(factor, preshift, rounding=False)
+    y = graph.tensor(op.outputs[0])
+    result = rounding_divide_by_pot(product, -params.output_exponent) + params.output_zero_point
+    clamped = np.clip(result, *dtype_clamp(y.dtype))
+    return clamped.astype(y.dtype.numpy)
+
+
+def lookup(graph: Graph, op: Lookup, x: Array, table: Array) -> Array:
+    found: Array = table[x.astype(np.int64) - dtype_clamp(graph.tensor(op.inputs[0]).dtype)[0]]
+    return found
+
+
+def _by_table(
+    graph: Graph, op: Logistic | Tanh, function: Callable[[float], np.float32], x: Array
+) -> Array:
+    """A float32 function of each of the 256 input values, rounded half away from zero."""
+    source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    low, high = dtype_clamp(source.dtype)
+    scale = np.float32(source.scale)
+    values = [
+        function(float(scale * np.float32(q - source.zero_point))) for q in range(low, high + 1)
+    ]
+    inverse = np.float32(1) / np.float32(target.scale)
+    rounded = round_half_away(np.array(values, np.float32) * inverse) + target.zero_point
+    table = np.clip(rounded, *dtype_clamp(target.dtype)).astype(target.dtype.numpy)
+    found: Array = table[x.astype(np.int64) - low]
+    return found
+
+
+def _high_mul16(a: Array, b: Array | int, *, rounding: bool) -> Array:
+    """High 16 bits of ``2*a*b``; truncated towards zero without ``rounding``."""
+    product = a * np.asarray(b, np.int64)
+    if rounding:
+        product = product + np.where(product >= 0, 1 << 14, 1 - (1 << 14))
+    truncated = np.where(product >= 0, product >> 15, -((-product) >> 15))
+    return _saturate16(truncated)
+
+
+def _saturate16(x: Array) -> Array:
+    saturated: Array = np.clip(x, -(1 << 15), (1 << 15) - 1)
+    return saturated
