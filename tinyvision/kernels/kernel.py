@@ -16,7 +16,8 @@ class Kernel:
     output.offset`` in bytes for which the output may share memory with that input, or None where
     they must be disjoint. 0 means in place; a positive number that the output must begin that
     much below the input. Only for the operator's first output; the input must not be needed
-    afterwards.
+    afterwards. ``overlap_step``: only every so many bytes from there on is allowed, too
+    (1: every larger difference is); ``may_share`` is the rule.
     """
 
     template: str
@@ -24,3 +25,13 @@ class Kernel:
     scratch_bytes: int = 0
     flash_bytes: int = 0
     overlap: tuple[int | None, ...] = ()
+    overlap_step: int = 1
+
+    def may_share(self, index: int, difference: int) -> bool:
+        """Whether the output may share memory with input ``index`` where ``input.offset -
+        output.offset`` is ``difference``.
+        """
+        lead = self.overlap[index] if index < len(self.overlap) else None
+        if lead is None or difference < lead:
+            return False
+        return (difference - lead) % self.overlap_step == 0
