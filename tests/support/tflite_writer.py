@@ -394,15 +394,14 @@ def _mean(op: ir.Mean, graph: Graph, file: _File) -> Written:
 
 
 def _requantize(op: ir.Requantize, graph: Graph, file: _File) -> Written:
-    y = graph.tensors[op.outputs[0]]
-    if op.clamp == activation_range("NONE", y):
+    if not op.float32_ratio:
+        if op.clamp != activation_range("NONE", graph.tensors[op.outputs[0]]):
+            raise ValueError(f"{op.name!r}: QUANTIZE has no clamp")
         return _convert(op.inputs[0], op.outputs[0], file)
-    code = {
-        tflite.ActivationFunctionType.RELU: "RELU",
-        tflite.ActivationFunctionType.RELU6: "RELU6",
-        tflite.ActivationFunctionType.RELU_N1_TO_1: "RELU_N1_TO_1",
-    }[_activation(op.clamp, y)]
-    return Written(code, op.inputs, op.outputs, version=1 if code == "RELU_N1_TO_1" else 2)
+    for code, version in (("RELU", 2), ("RELU6", 2), ("RELU_N1_TO_1", 1)):
+        if activation_range(code, graph.tensors[op.outputs[0]]) == op.clamp:
+            return Written(code, op.inputs, op.outputs, version=version)
+    raise ValueError(f"{op.name!r}: no activation gives the clamp {op.clamp}")
 
 
 def _edge(op: ir.Op, graph: Graph, file: _File) -> Written:

@@ -233,9 +233,12 @@ def mul_params(graph: Graph, op: Mul) -> MulParams:
 
 
 def requantize_params(graph: Graph, op: Requantize) -> RequantizeParams:
-    """quantize.cc: the ratio of the scales in double."""
+    """The ratio of the scales, in double (quantize.cc) or float32 (activations.cc,
+    ReluPrepare).
+    """
     x, y = _unary(graph, op)
-    return RequantizeParams(x.zero_point, y.zero_point, _requant(x.scale / y.scale))
+    ratio = _ratio32(x.scale, y.scale) if op.float32_ratio else x.scale / y.scale
+    return RequantizeParams(x.zero_point, y.zero_point, _requant(ratio))
 
 
 def leaky_relu_params(graph: Graph, op: LeakyRelu) -> LeakyReluParams:

@@ -203,10 +203,13 @@ class Prelu(Op):
 class Requantize(Op):
     """inputs: x int8 or uint8; the same real values in the output's scale, then ``clamp``.
 
-    TFLite's QUANTIZE between integers, and RELU, RELU6, RELU_N1_TO_1, which compute the same.
+    TFLite's QUANTIZE between integers and, with ``float32_ratio``, its RELU, RELU6 and
+    RELU_N1_TO_1: those divide the two scales in float32, QUANTIZE in double, and for about one
+    pair of scales in a thousand some value is rounded differently.
     """
 
     clamp: Clamp = INT8_RANGE
+    float32_ratio: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ def average_pool2d(graph: Graph, op: AveragePool2D, x: Array) -> Array:
     total = _span_sums(_span_sums(x.astype(np.int64), rows, 1), columns, 2)
     count = np.outer([n for _, n in rows], [n for _, n in columns])[None, :, :, None]
     mean = np.where(total > 0, (total + count // 2) // count, -((-total + count // 2) // count))
-    clamped = np.clip(mean, *op.clamp)
+    clamped: Array = np.clip(mean, *op.clamp)
     return clamped.astype(y.dtype.numpy)
 
 
@@ -40,7 +40,7 @@ def max_pool2d(graph: Graph, op: MaxPool2D, x: Array) -> Array:
     columns = window_spans(x.shape[2], y.shape[2], op, 1)
     tallest = np.stack([x[:, i : i + n].max(axis=1) for i, n in rows], axis=1)
     largest = np.stack([tallest[:, :, i : i + n].max(axis=2) for i, n in columns], axis=2)
-    clamped = np.clip(largest, *op.clamp)
+    clamped: Array = np.clip(largest, *op.clamp)
     return clamped.astype(y.dtype.numpy)
 
 
