@@ -4,9 +4,21 @@ only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
+
+ALIGNMENT = 8
+"""Every offset is a multiple of this: kernels may read words and pairs of words."""
+
+
+def align(size_bytes: int) -> int:
+    """``size_bytes`` rounded up to the alignment."""
+    return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 @dataclass(frozen=True)
@@ -14,7 +26,7 @@ class Buffer:
     """A tensor's or a step's scratch memory: bytes ``[offset, offset + size_bytes)`` of a bank.
 
     Alive from step ``first_step`` to ``last_step`` inclusive. Step -1 is the writing of the
-    inputs, step ``len(steps)`` the reading of the outputs.
+    inputs, step ``len(steps)`` the reading of the outputs. Scratch has neither shape nor dtype.
     """
 
     name: str
@@ -24,24 +36,41 @@ class Buffer:
     first_step: int
     last_step: int
     is_scratch: bool = False
+    shape: tuple[int, ...] = ()
+    dtype: DType | None = None
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size_bytes
+
+    def alive(self, step: int) -> bool:
+        return self.first_step <= step <= self.last_step
 
 
 @dataclass(frozen=True)
 class Step:
     """One kernel call: operator ``op`` (its name) by ``kernel``; ``scratch`` names its scratch
     buffer or is "".
+
+    ``kind`` is the operator's class; ``inputs`` and ``outputs`` name its buffers, an input that is
+    a constant has none and is left out.
     """
 
     op: str
     kernel: Kernel
     macs: int
     scratch: str = ""
+    kind: str = ""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Segment:
     """Contiguous steps ``[first_step, last_step]`` that are scheduled as one; ``kind`` says how
     ("layer").
+
+    ``sram_bytes``: the most that is alive at once during them.
     """
 
     kind: str
@@ -64,21 +93,132 @@ class BankUse:
 @dataclass(frozen=True)
 class Plan:
     """``macs`` counts the graph as imported, ``macs_executed`` what runs after passes and
-    recomputation.
+    recomputation, ``macs_graph`` what would run without recomputation.
+
+    ``banks`` are all of the board's, in its order; ``inputs`` and ``outputs`` name buffers.
     """
 
     model: str
     board: str
     schedule: str
     steps: tuple[Step, ...]
-    buffers: dict[str, Buffer]
+    buffers: Mapping[str, Buffer]
     segments: tuple[Segment, ...]
     banks: tuple[BankUse, ...]
     macs: int
     macs_executed: int
     flash_bytes: int
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @property
     def sram_bytes(self) -> int:
         """Everything the model needs in RAM: tensors and scratch, over all banks."""
         return sum(bank.used_bytes for bank in self.banks)
+
+    @property
+    def sram_with_input_bytes(self) -> int:
+        """The same with the whole input resident, as it is where layers run one after another."""
+        return self.sram_bytes
+
+    @property
+    def macs_graph(self) -> int:
+        """Multiplications the graph after the passes asks for, each counted once."""
+        return sum(step.macs for step in self.steps)
+
+    @property
+    def recompute_factor(self) -> float:
+        """How often a multiplication is executed on average; 1 where nothing is recomputed."""
+        return self.macs_executed / self.macs_graph if self.macs_graph else 1.0
+
+    @cached_property
+    def live_bytes(self) -> tuple[int, ...]:
+        """Bytes of memory that hold something at each step from -1 to ``len(steps)``.
+
+        Shared bytes count once.
+        """
+        return tuple(
+            sum(self.live_bytes_of(bank.name, step) for bank in self.banks)
+            for step in range(-1, len(self.steps) + 1)
+        )
+
+    def live_bytes_of(self, bank: str, step: int) -> int:
+        """Bytes of ``bank`` that hold something at ``step``; shared bytes count once."""
+        spans = sorted(
+            (b.offset, b.end) for b in self.buffers.values() if b.bank == bank and b.alive(step)
+        )
+        covered = reached = 0
+        for start, end in spans:
+            covered += max(0, end - max(start, reached))
+            reached = max(reached, end)
+        return covered
+
+    @property
+    def peak_step(self) -> int:
+        """The first step at which most bytes hold something."""
+        return self.live_bytes.index(max(self.live_bytes)) - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``plan --json`` prints; plain dictionaries, lists, numbers and strings."""
+        return {
+            "model": self.model,
+            "board": self.board,
+            "schedule": self.schedule,
+            "sram_bytes": self.sram_bytes,
+            "sram_with_input_bytes": self.sram_with_input_bytes,
+            "banks": [
+                {"name": b.name, "used_bytes": b.used_bytes, "size_bytes": b.size_bytes}
+                for b in self.banks
+            ],
+            "flash_bytes": self.flash_bytes,
+            "macs": self.macs,
+            "macs_executed": self.macs_executed,
+            "recompute_factor": self.recompute_factor,
+            "fits": all(b.used_bytes <= b.size_bytes for b in self.banks),
+            "peak_layer": self.steps[self.peak_step].op
+            if 0 <= self.peak_step < len(self.steps)
+            else None,
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "segments": [
+                {
+                    "kind": s.kind,
+                    "ops": [step.op for step in self.steps[s.first_step : s.last_step + 1]],
+                    "sram_bytes": s.sram_bytes,
+                }
+                for s in self.segments
+            ],
+            "layers": [self._layer_json(index) for index in range(len(self.steps))],
+            "buffers": [_buffer_json(b) for b in self.buffers.values()],
+        }
+
+    def _layer_json(self, index: int) -> dict[str, Any]:
+        step = self.steps[index]
+        return {
+            "name": step.op,
+            "op": step.kind,
+            "kernel": step.kernel.variant,
+            "input_shapes": [list(self.buffers[name].shape) for name in step.inputs],
+            "output_shapes": [list(self.buffers[name].shape) for name in step.outputs],
+            "macs": step.macs,
+            "scratch_bytes": step.kernel.scratch_bytes,
+            "flash_bytes": step.kernel.flash_bytes,
+            "sram_bytes": self.live_bytes[index + 1],
+            "inputs": list(step.inputs),
+            "outputs": list(step.outputs),
+            "scratch": step.scratch or None,
+        }
+
+
+def _buffer_json(buffer: Buffer) -> dict[str, Any]:
+    return {
+        "name": buffer.name,
+        "bank": buffer.bank,
+        "offset": buffer.offset,
+        "size_bytes": buffer.size_bytes,
+        "first_step": buffer.first_step,
+        "last_step": buffer.last_step,
+        "scratch": buffer.is_scratch,
+        "shape": list(buffer.shape),
+        "dtype": buffer.dtype.value if buffer.dtype else None,
+    }

@@ -1,0 +1,107 @@
+"""Placement of items in one bank: sound, never worse than first fit, exact where small."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinyvision.schedule.place import Item, Layout, Placement
+
+
+@st.composite
+def problems(draw, most: int = 12):
+    """Items with lifetimes, and pairs that may lie diagonally, as outputs over dying inputs do."""
+    count = draw(st.integers(1, most))
+    items = []
+    for _ in range(count):
+        first = draw(st.integers(0, 12))
+        items.append(Item(8 * draw(st.integers(1, 12)), first, first + draw(st.integers(0, 5))))
+    diagonals = {}
+    for upper in range(count):
+        for lower in range(count):
+            follows = items[lower].first == items[upper].last + 1
+            if follows and draw(st.booleans()):
+                diagonals[lower, upper] = 8 * draw(st.integers(0, 8))
+    return items, diagonals
+
+
+def assert_sound(items, diagonals, layout: Layout) -> None:
+    ends = [at + item.size_bytes for at, item in zip(layout.offsets, items, strict=True)]
+    assert layout.peak_bytes == max(ends)
+    assert all(at >= 0 and at % 8 == 0 for at in layout.offsets)
+    for one in range(len(items)):
+        for other in range(one):
+            a, b = items[one], items[other]
+            meet = a.first <= b.last and b.first <= a.last
+            apart = layout.offsets[one] >= ends[other] or layout.offsets[other] >= ends[one]
+            distance = layout.offsets[one] - layout.offsets[other]
+            if meet:
+                assert apart
+            elif (other, one) in diagonals:
+                assert apart or distance >= diagonals[other, one]
+            elif (one, other) in diagonals:
+                assert apart or -distance >= diagonals[one, other]
+
+
+def optimum(items, diagonals) -> int:
+    """By trying every sequence of items from low to high, each resting on those below."""
+    placement = Placement(items, diagonals)
+    best = sum(item.size_bytes for item in items)
+    for sequence in permutations(range(len(items))):
+        offsets: dict[int, int] = {}
+        for index in sequence:
+            offsets[index] = max(
+                [0, *(offsets[j] + up for j, up, _ in placement.neighbours[index] if j in offsets)]
+            )
+        best = min(best, max(at + items[i].size_bytes for i, at in offsets.items()))
+    return best
+
+
+@given(problems())
+@settings(max_examples=150, deadline=None)
+def test_layouts_are_sound_and_no_worse_than_first_fit(problem):
+    items, diagonals = problem
+    placement = Placement(items, diagonals)
+    plain = placement.first_fit(range(len(items)))
+    by_size = placement.first_fit(sorted(range(len(items)), key=lambda i: -items[i].size_bytes))
+    assert_sound(items, diagonals, plain)
+    layout = placement.solve(effort=30)
+    assert_sound(items, diagonals, layout)
+    assert placement.load_bytes <= layout.peak_bytes
+    assert layout.peak_bytes <= min(plain.peak_bytes, by_size.peak_bytes)
+
+
+@given(problems(most=6))
+@settings(max_examples=100, deadline=None)
+def test_small_problems_are_solved_exactly(problem):
+    items, diagonals = problem
+    assert Placement(items, diagonals).solve().peak_bytes == optimum(items, diagonals)
+
+
+def test_a_chain_that_shrinks_and_grows_reaches_its_load():
+    sizes = [400, 80, 320, 160, 240, 64, 480, 8]
+    items = [Item(size, t, t + 1) for t, size in enumerate(sizes)]
+    assert Placement(items, {}).solve().peak_bytes == 64 + 480
+
+
+def test_an_output_lies_diagonally_over_the_input_it_outgrows():
+    items = [Item(64, 0, 1), Item(128, 2, 3)]
+    layout = Placement(items, {(1, 0): 64}).solve()
+    assert layout == Layout((64, 0), 128)
+
+
+@pytest.mark.parametrize("clearance", [0, 8, 64])
+def test_a_clearance_never_costs_more_than_lying_apart(clearance):
+    items = [Item(64, 0, 1), Item(64, 2, 3)]
+    layout = Placement(items, {(1, 0): clearance}).solve()
+    assert layout.peak_bytes == 64 + clearance
+
+
+def test_solving_stops_at_the_target():
+    items = [Item(8 * (1 + i % 5), i, i + 3) for i in range(40)]
+    placement = Placement(items, {})
+    assert placement.solve(target_bytes=10_000).peak_bytes <= 10_000
+    assert placement.solve() == placement.solve()

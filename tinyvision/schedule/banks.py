@@ -1,0 +1,99 @@
+"""Which bank holds what: everything in the first where it fits, else what is touched most stays
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyvision.schedule.place import Layout, Placement
+from tinyvision.schedule.select import Schedule, Selection
+
+TRIAL_EFFORT = 60
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Bank and offset of every item of a schedule (storages, then scratches)."""
+
+    banks: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+
+def assign(selection: Selection, capacities: Sequence[int]) -> Assignment | None:
+    """Puts the items of ``selection`` into banks of ``capacities`` bytes, fastest first; None if
+    they do not fit.
+
+    An item lies in one bank as a whole.
+    """
+    count = len(selection.layout.offsets)
+    if capacities and selection.layout.peak_bytes <= capacities[0]:
+        return Assignment((0,) * count, selection.layout.offsets)
+    if len(capacities) < 2:
+        return None
+    schedule = selection.schedule
+    sizes = [item.size_bytes for item in schedule.items]
+    heat = _heat(schedule)
+    hottest = sorted(range(count), key=lambda i: (-heat[i] / sizes[i], -sizes[i]))
+    largest = sorted(range(count), key=lambda i: (-sizes[i], -heat[i]))
+    for ranking in (hottest, largest):
+        found = _fill(schedule, ranking, capacities)
+        if found is not None:
+            return found
+    return None
+
+
+def _heat(schedule: Schedule) -> list[float]:
+    """How many bytes of each item the steps touch, roughly: a multiplication reads one of its
+    input, an output is written once, scratch is read as often as the input.
+    """
+    problem = schedule.problem
+    heat = [0.0] * len(schedule.items)
+    for index in schedule.order:
+        job = problem.jobs[index]
+        for storage in job.read_storages:
+            heat[storage] += max(problem.sizes[storage], job.macs)
+        for storage in job.writes:
+            heat[storage] += problem.sizes[storage]
+    first = len(problem.sizes)
+    for item, step in enumerate(schedule.scratches, first):
+        heat[item] = max(schedule.items[item].size_bytes, problem.jobs[schedule.order[step]].macs)
+    return heat
+
+
+def _fill(
+    schedule: Schedule, ranking: Sequence[int], capacities: Sequence[int]
+) -> Assignment | None:
+    """Adds items in the order of ``ranking`` to the first bank that still has a layout for them."""
+    held: list[list[int]] = [[] for _ in capacities]
+    layouts: list[Layout] = [Layout((), 0) for _ in capacities]
+    for item in ranking:
+        for bank, capacity in enumerate(capacities):
+            attempt = _place(schedule, [*held[bank], item], capacity)
+            if attempt.peak_bytes <= capacity:
+                held[bank].append(item)
+                layouts[bank] = attempt
+                break
+        else:
+            return None
+    banks = [0] * len(schedule.items)
+    offsets = [0] * len(schedule.items)
+    for bank, items in enumerate(held):
+        for item, offset in zip(items, layouts[bank].offsets, strict=True):
+            banks[item], offsets[item] = bank, offset
+    return Assignment(tuple(banks), tuple(offsets))
+
+
+def _place(schedule: Schedule, chosen: Sequence[int], capacity: int) -> Layout:
+    """A layout of the ``chosen`` items alone, in their sequence."""
+    position = {item: index for index, item in enumerate(chosen)}
+    diagonals = {
+        (position[lower], position[upper]): clearance
+        for (lower, upper), clearance in schedule.diagonals.items()
+        if lower in position and upper in position
+    }
+    placement = Placement([schedule.items[i] for i in chosen], diagonals)
+    if placement.load_bytes > capacity:
+        return Layout((), placement.load_bytes)
+    return placement.solve(capacity, TRIAL_EFFORT)

@@ -1,0 +1,188 @@
+"""From a graph and a board to a plan: order, kernels, banks, offsets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from tinyvision.errors import ModelError, UserError
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.macs import macs as op_macs
+from tinyvision.ir.ops import Op
+from tinyvision.kernels import choose
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.schedule.advice import explain_flash, explain_ram
+from tinyvision.schedule.banks import Assignment, assign
+from tinyvision.schedule.order import find_order
+from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
+from tinyvision.schedule.problem import Problem, build_problem
+from tinyvision.schedule.select import Schedule, Selection, select
+from tinyvision.target.board import Board
+from tinyvision.target.core import Core
+
+log = logging.getLogger(__name__)
+
+SCHEDULES = ("auto", "layer")
+
+CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
+
+
+def plan(
+    graph: Graph,
+    board: Board,
+    *,
+    macs_original: int,
+    candidates: CandidatesOf = choose.candidates,
+    schedule: str = "auto",
+    sram_limit: int | None = None,
+) -> Plan:
+    """Schedules ``graph`` for ``board``.
+
+    The peak of RAM is as small as was found, and kernels are the fastest with which it stays so;
+    with ``sram_limit`` (bytes over all banks) the fastest within it. The order of operators is the
+    graph's unless another needs less. Everything lies in the first bank if it fits there.
+    Raises FitError where RAM or flash do not suffice.
+    """
+    if schedule not in SCHEDULES:
+        raise UserError(
+            f"no schedule is called {schedule!r}", hint=f"Take {' or '.join(SCHEDULES)}."
+        )
+    for name in graph.outputs:
+        if graph.tensor(name).is_constant:
+            raise ModelError(
+                f"output {name!r} is a constant", graph.name, "it does not depend on any input"
+            )
+    problem = build_problem(
+        graph,
+        lambda op: candidates(graph, op, board.core),
+        lambda op: op_macs(graph, op),
+    )
+    selection = _select(problem, sram_limit)
+    capacities = [bank.size_bytes for bank in board.banks]
+    assignment = assign(selection, capacities)
+    if assignment is None and sram_limit is not None:
+        selection = _select(problem, None)
+        assignment = assign(selection, capacities)
+    if assignment is None:
+        raise explain_ram(graph, board, selection, None)
+    planned = _assemble(graph, board, schedule, selection, assignment, macs_original)
+    if sram_limit is not None and planned.sram_bytes > sram_limit:
+        raise explain_ram(graph, board, selection, sram_limit)
+    if planned.flash_bytes > board.flash_bytes:
+        raise explain_flash(planned, board)
+    log.info(
+        "%s on %s: %d bytes of RAM, no layout of these steps has less than %d",
+        graph.name,
+        board.name,
+        planned.sram_bytes,
+        selection.bound_bytes,
+    )
+    return planned
+
+
+def _select(problem: Problem, sram_limit: int | None) -> Selection:
+    """Kernels and layout for the best order; the given order where another brings nothing."""
+    given = tuple(range(len(problem.jobs)))
+    found = find_order(problem)
+    best = select(problem, found, sram_limit or 0)
+    if found != given:
+        other = select(problem, given, sram_limit or 0)
+        if other.layout.peak_bytes <= best.layout.peak_bytes:
+            best = other
+    return best
+
+
+def _assemble(
+    graph: Graph,
+    board: Board,
+    kind: str,
+    selection: Selection,
+    assignment: Assignment,
+    macs_original: int,
+) -> Plan:
+    scheduled = selection.schedule
+    steps = _steps(graph, scheduled)
+    buffers = _buffers(graph, board, scheduled, assignment, steps)
+    used = {bank.name: 0 for bank in board.banks}
+    for buffer in buffers.values():
+        used[buffer.bank] = max(used[buffer.bank], buffer.end)
+    executed = sum(step.macs for step in steps)
+    peak = max(scheduled.step_bytes, default=0)
+    segments = (Segment("layer", 0, len(steps) - 1, peak),) if steps else ()
+    return Plan(
+        model=graph.name,
+        board=board.name,
+        schedule=kind,
+        steps=steps,
+        buffers=buffers,
+        segments=segments,
+        banks=tuple(BankUse(b.name, used[b.name], b.size_bytes) for b in board.banks),
+        macs=macs_original,
+        macs_executed=executed,
+        flash_bytes=sum(step.kernel.flash_bytes for step in steps),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )
+
+
+def _steps(graph: Graph, scheduled: Schedule) -> tuple[Step, ...]:
+    taken = set(graph.tensors)
+    steps = []
+    for index, kernel in zip(scheduled.order, scheduled.kernels, strict=True):
+        op = graph.ops[index]
+        scratch = ""
+        if kernel.scratch_bytes:
+            scratch = f"{op.name}.scratch"
+            while scratch in taken:
+                scratch += "_"
+            taken.add(scratch)
+        inputs = tuple(name for name in op.inputs if not graph.tensor(name).is_constant)
+        macs = scheduled.problem.jobs[index].macs
+        steps.append(Step(op.name, kernel, macs, scratch, op.kind, inputs, op.outputs))
+    return tuple(steps)
+
+
+def _buffers(
+    graph: Graph,
+    board: Board,
+    scheduled: Schedule,
+    assignment: Assignment,
+    steps: tuple[Step, ...],
+) -> dict[str, Buffer]:
+    """Every tensor's buffer with its own lifetime, in the order of their first steps."""
+    first = dict.fromkeys(graph.inputs, -1)
+    last = dict(first)
+    for index, step in enumerate(steps):
+        for name in step.outputs:
+            first[name] = last[name] = index
+        for name in step.inputs:
+            last[name] = index
+    for name in graph.outputs:
+        last[name] = len(steps)
+
+    def place(item: int) -> tuple[str, int]:
+        return board.banks[assignment.banks[item]].name, assignment.offsets[item]
+
+    item_of = {name: i for i, names in enumerate(scheduled.problem.members) for name in names}
+    buffers = []
+    for name in first:
+        tensor = graph.tensor(name)
+        bank, offset = place(item_of[name])
+        buffers.append(
+            Buffer(
+                name,
+                bank,
+                offset,
+                tensor.size_bytes,
+                first[name],
+                last[name],
+                shape=tensor.shape,
+                dtype=tensor.dtype,
+            )
+        )
+    for item, index in enumerate(scheduled.scratches, len(scheduled.problem.sizes)):
+        bank, offset = place(item)
+        size = steps[index].kernel.scratch_bytes
+        buffers.append(Buffer(steps[index].scratch, bank, offset, size, index, index, True))
+    buffers.sort(key=lambda b: (b.first_step, b.is_scratch))
+    return {buffer.name: buffer for buffer in buffers}
