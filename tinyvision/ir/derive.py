@@ -56,7 +56,7 @@ class ChannelRequant:
     """One factor for each output channel, also where all of them are equal.
 
     ``input_zero_point`` and ``weights_zero_point`` are subtracted from the operands (the latter is
-    not zero only for FullyConnected), ``output_zero_point`` is added after requantization.
+    zero except for FullyConnected), ``output_zero_point`` is added after requantization.
     """
 
     multipliers: tuple[int, ...]
@@ -182,8 +182,9 @@ def dtype_clamp(dtype: DType) -> Clamp:
 def conv_requant(graph: Graph, op: WeightedOp) -> ChannelRequant:
     """input scale * weight scale / output scale for each output channel.
 
-    In double for the convolutions (kernel_util.cc, PopulateConvolutionQuantizationParams).
-    FullyConnected multiplies the two scales in float32 (GetQuantizedConvolutionMultipler).
+    In double (kernel_util.cc, PopulateConvolutionQuantizationParams), except that a FullyConnected
+    with one weight scale multiplies the two scales in float32 (GetQuantizedConvolutionMultipler).
+    That one alone heeds the weights' zero point; elsewhere it has to be 0.
     """
     x, weights = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
     y = graph.tensor(op.outputs[0])
@@ -191,18 +192,19 @@ def conv_requant(graph: Graph, op: WeightedOp) -> ChannelRequant:
         raise ValueError(f"weights {weights.name!r} are not quantized")
     channels = weights.shape[3] if isinstance(op, DepthwiseConv2D) else weights.shape[0]
     scales = weights.quant.scales
-    if len(scales) == 1:
-        scales *= channels
-    if isinstance(op, FullyConnected):
-        products = [float(np.float32(x.scale) * np.float32(scale)) for scale in scales]
+    single_fully_connected = isinstance(op, FullyConnected) and len(scales) == 1
+    if single_fully_connected:
+        products = (float(np.float32(x.scale) * np.float32(scales[0])),)
     else:
-        products = [x.scale * scale for scale in scales]
+        products = tuple(x.scale * scale for scale in scales)
+    if len(products) == 1:
+        products *= channels
     pairs = [quantize_multiplier(product / y.scale) for product in products]
     return ChannelRequant(
         multipliers=tuple(multiplier for multiplier, _ in pairs),
         shifts=tuple(shift for _, shift in pairs),
         input_zero_point=x.zero_point,
-        weights_zero_point=weights.quant.zero_points[0],
+        weights_zero_point=weights.quant.zero_point if single_fully_connected else 0,
         output_zero_point=y.zero_point,
     )
 
