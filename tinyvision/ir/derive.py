@@ -193,10 +193,9 @@ def conv_requant(graph: Graph, op: WeightedOp) -> ChannelRequant:
     channels = weights.shape[3] if isinstance(op, DepthwiseConv2D) else weights.shape[0]
     scales = weights.quant.scales
     single_fully_connected = isinstance(op, FullyConnected) and len(scales) == 1
+    products = [x.scale * scale for scale in scales]
     if single_fully_connected:
-        products = (float(np.float32(x.scale) * np.float32(scales[0])),)
-    else:
-        products = tuple(x.scale * scale for scale in scales)
+        products = [float(np.float32(x.scale) * np.float32(scales[0]))]
     if len(products) == 1:
         products *= channels
     pairs = [quantize_multiplier(product / y.scale) for product in products]
