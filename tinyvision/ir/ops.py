@@ -43,8 +43,7 @@ class Op:
 
 @dataclass(frozen=True, kw_only=True)
 class Conv2D(Op):
-    """inputs: x (N,H,W,I), weights (O,KH,KW,I/groups) int8 constant, bias (O,) int32 or int64
-    constant.
+    """inputs: x (N,H,W,I), weights (O,KH,KW,I/groups) int8 constant, bias (O,) int32 constant.
 
     The number of groups follows from the shapes. The bias is always there (zeros where the file
     has none).
@@ -59,7 +58,7 @@ class Conv2D(Op):
 @dataclass(frozen=True, kw_only=True)
 class DepthwiseConv2D(Op):
     """inputs: x (N,H,W,I), weights (1,KH,KW,I*multiplier) int8 constant, bias (I*multiplier,)
-    int32/int64.
+    int32 constant.
     """
 
     multiplier: int = 1
@@ -84,6 +83,9 @@ class TransposeConv2D(Op):
 class FullyConnected(Op):
     """inputs: x (..., I) of any shape whose size divides by I, weights (O,I) constant, bias
     (O,).
+
+    A bias is int32 in all of these: TFLite 2.14 refuses int64 beside int8 activations in the
+    convolutions, and its FullyConnected takes the bytes of an int64 bias for int32.
     """
 
     clamp: Clamp = INT8_RANGE

@@ -221,14 +221,12 @@ def _check_weighted(graph: Graph, op: Op, where: str) -> None:
     _activation(x, where, DType.INT8)
     _activation(y, where, DType.INT8)
     _constant(weights, where, "weights", DType.INT8)
-    _constant(bias, where, "bias", DType.INT32, DType.INT64)
+    _constant(bias, where, "bias", DType.INT32)
     _rule(weights.quant is not None, where, "weights have no scale")
     assert weights.quant is not None
     axis = 3 if isinstance(op, ops.DepthwiseConv2D) else 0
     _rule(weights.quant.axis in (None, axis), where, f"weights must be quantized along axis {axis}")
-    if isinstance(op, ops.FullyConnected):
-        _rule(len(set(weights.quant.zero_points)) == 1, where, "weights need one zero point")
-    else:
+    if not isinstance(op, ops.FullyConnected) or len(weights.quant.scales) > 1:
         _rule(not any(weights.quant.zero_points), where, "the zero point of the weights must be 0")
 
 
