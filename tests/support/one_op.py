@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+
 from tests.support.tflite_writer import write
 from tinyvision.ir import reference
 from tinyvision.ir.graph import Graph
@@ -61,8 +62,9 @@ def random_inputs(graph: Graph, rng: np.random.Generator) -> list[Array]:
         dtype = graph.external_dtype(name).numpy
         shape = graph.tensor(name).shape
         if dtype.kind == "f":
-            t = graph.tensor(name)
-            arrays.append((rng.normal(size=shape) * 90 * t.scale).astype(dtype))
+            quantized = graph.tensor(name).quant or graph.output_tensors(graph.ops[0])[0].quant
+            assert quantized is not None
+            arrays.append((rng.normal(size=shape) * 90 * quantized.scale).astype(dtype))
         else:
             info = np.iinfo(dtype)
             arrays.append(rng.integers(info.min, info.max, shape, dtype, endpoint=True))

@@ -28,7 +28,7 @@ _SEMANTICS: dict[type[ops.Op], Callable[..., Array | tuple[Array, ...]]] = {
     ops.Dequantize: elementwise.dequantize,
     ops.Softmax: activation.softmax,
     ops.Logistic: activation.logistic,
-    ops.Tanh: activation.tanh_,
+    ops.Tanh: activation.tanh,
     ops.HardSwish: activation.hard_swish,
     ops.Lookup: activation.lookup,
     ops.AveragePool2D: spatial.average_pool2d,
