@@ -63,7 +63,9 @@ def _weighted_tensors(
     """Input, weights, bias and output; one weight scale or one for each channel."""
     channels = w_shape[axis]
     scales = [draw(SCALES) * 0.1]
-    per_axis = draw(st.booleans()) and not weights_zero_point
+    # Per-axis kernels of TFLite 2.14 ignore zero points of weights, and its FullyConnected leaves
+    # most of an output of more than two axes unwritten then.
+    per_axis = draw(st.booleans()) and not weights_zero_point and len(y_shape) != 3
     if per_axis:
         scales = [draw(SCALES) * 0.1 for _ in range(channels)]
     scales = [float(np.float32(scale)) for scale in scales]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.one_op import assert_equals_tflite, random_inputs
@@ -22,6 +22,7 @@ def _all_values(graph, inputs):
 
 
 @pytest.mark.parametrize("kind", STRATEGIES)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_operator_equals_tflite(kind, data):
     graph = data.draw(STRATEGIES[kind])

@@ -184,7 +184,10 @@ def conv_requant(graph: Graph, op: WeightedOp) -> ChannelRequant:
 
     In double (kernel_util.cc, PopulateConvolutionQuantizationParams), except that a FullyConnected
     with one weight scale multiplies the two scales in float32 (GetQuantizedConvolutionMultipler).
-    That one alone heeds the weights' zero point; elsewhere it has to be 0.
+    That one alone heeds the weights' zero point; elsewhere it has to be 0. (TFLite 2.14's reference
+    FullyConnected with one scale for each channel takes the first two axes of its output for rows
+    and channels: of an output of more axes it leaves most unwritten. Here it means the same as with
+    two axes.)
     """
     x, weights = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
     y = graph.tensor(op.outputs[0])
