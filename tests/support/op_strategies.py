@@ -143,7 +143,13 @@ def transpose_conv2d(draw: DrawFn) -> Graph:
     size = (draw(SIZES), draw(SIZES))
     if draw(st.booleans()):
         out = (size[0] * stride[0], size[1] * stride[1])
-        _, padding = _same(out, window, stride)
+        _, same = _same(out, window, stride)
+        # Where the window is smaller than the stride, the crop at the end is negative.
+        after = [
+            (size[axis] - 1) * stride[axis] + window[axis] - out[axis] - before
+            for axis, before in enumerate((same.top, same.left))
+        ]
+        padding = ops.Padding(same.top, after[0], same.left, after[1])
     else:
         out = tuple((size[axis] - 1) * stride[axis] + window[axis] for axis in range(2))
         padding = ops.Padding()

@@ -17,6 +17,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import tflite
+
 from tinyvision.ir import ops as ir
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.types import Array, DType, QuantParams, Tensor
@@ -46,21 +47,26 @@ def write(graph: Graph) -> bytes:
     Raises ValueError for what the format cannot hold (``Lookup``, padding that is neither SAME
     nor VALID, a clamp that no fused activation gives).
     """
-    file = _File(name=graph.name)
+    return draft(graph).serialize()
+
+
+def draft(graph: Graph) -> TfliteFile:
+    """The file that ``write`` makes, before it is serialized: for tests that bend parts of it."""
+    file = TfliteFile(graph.name, labels=graph.labels)
     for tensor in graph.tensors.values():
         file.add(tensor)
-    inputs, outputs = list(graph.inputs), list(graph.outputs)
-    for position, name in enumerate(inputs):
+    file.inputs, file.outputs = list(graph.inputs), list(graph.outputs)
+    for position, name in enumerate(graph.inputs):
         if name in graph.interface:
-            inputs[position] = _external(file, graph, name, "_external_in")
-            file.operator(_convert(inputs[position], name, file))
+            file.inputs[position] = _external(file, graph, name, "_external_in")
+            file.operator(_convert(file.inputs[position], name, file))
     for op in graph.ops:
         file.operator(_WRITERS[type(op)](op, graph, file))
-    for position, name in enumerate(outputs):
+    for position, name in enumerate(graph.outputs):
         if name in graph.interface:
-            outputs[position] = _external(file, graph, name, "_external_out")
-            file.operator(_convert(name, outputs[position], file))
-    return file.serialize(inputs, outputs) + _label_archive(graph.labels)
+            file.outputs[position] = _external(file, graph, name, "_external_out")
+            file.operator(_convert(name, file.outputs[position], file))
+    return file
 
 
 @dataclass
@@ -78,10 +84,18 @@ class Written:
 
 
 @dataclass
-class _File:
-    """Tensors and operators collected before they are serialized."""
+class TfliteFile:
+    """Tensors and operators collected before they are serialized.
+
+    Inputs and outputs are names of tensors; "" is an input that is left out. ``types`` overrides
+    the element type of a tensor by name, with a number that need not be one.
+    """
 
     name: str
+    labels: Sequence[str] = ()
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    types: dict[str, int] = field(default_factory=dict)
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Written] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=lambda: {"": -1})
@@ -101,7 +115,7 @@ class _File:
     def operator(self, written: Written) -> None:
         self.operators.append(written)
 
-    def serialize(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    def serialize(self) -> bytes:
         b = flatbuffers.Builder(1024)
         codes = list(dict.fromkeys((op.code, op.version) for op in self.operators))
         buffers = [_buffer(b, None)]
@@ -111,7 +125,8 @@ class _File:
             if tensor.data is not None:
                 index = len(buffers)
                 buffers.append(_buffer(b, tensor.data))
-            tensors.append(_tensor(b, tensor, index))
+            number = self.types.get(tensor.name, TENSOR_TYPES[tensor.dtype])
+            tensors.append(_tensor(b, tensor, number, index))
         operators = [
             self._operator(b, op, codes.index((op.code, op.version))) for op in self.operators
         ]
@@ -120,8 +135,8 @@ class _File:
             "SubGraph",
             Name=b.CreateString("main"),
             Tensors=_offsets(b, tensors),
-            Inputs=_ints(b, [self.index[name] for name in inputs]),
-            Outputs=_ints(b, [self.index[name] for name in outputs]),
+            Inputs=_ints(b, [self.index[name] for name in self.inputs]),
+            Outputs=_ints(b, [self.index[name] for name in self.outputs]),
             Operators=_offsets(b, operators),
         )
         code_tables = [_operator_code(b, code, version) for code, version in codes]
@@ -135,7 +150,7 @@ class _File:
             Buffers=_offsets(b, buffers),
         )
         b.Finish(model, b"TFL3")
-        return bytes(b.Output())
+        return bytes(b.Output()) + _label_archive(self.labels)
 
     def _operator(self, b: flatbuffers.Builder, op: Written, code: int) -> int:
         inputs = _ints(b, [self.index[name] for name in op.inputs])
@@ -182,11 +197,11 @@ def _buffer(b: flatbuffers.Builder, data: Array | None) -> int:
     return _table(b, "Buffer", Data=b.EndVector())
 
 
-def _tensor(b: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
+def _tensor(b: flatbuffers.Builder, tensor: Tensor, type_number: int, buffer: int) -> int:
     fields: dict[str, Any] = {
         "Name": b.CreateString(tensor.name),
         "Shape": _ints(b, tensor.shape),
-        "Type": TENSOR_TYPES[tensor.dtype],
+        "Type": type_number,
         "Buffer": buffer,
         "HasRank": True,
     }
@@ -221,7 +236,7 @@ def _label_archive(labels: Sequence[str]) -> bytes:
     return archive.getvalue()
 
 
-def _external(file: _File, graph: Graph, name: str, suffix: str) -> str:
+def _external(file: TfliteFile, graph: Graph, name: str, suffix: str) -> str:
     tensor, dtype = graph.tensors[name], graph.interface[name]
     quant = None
     if dtype is DType.UINT8:
@@ -229,7 +244,7 @@ def _external(file: _File, graph: Graph, name: str, suffix: str) -> str:
     return file.add(Tensor(name + suffix, tensor.shape, dtype, quant))
 
 
-def _convert(source: str, target: str, file: _File) -> Written:
+def _convert(source: str, target: str, file: TfliteFile) -> Written:
     """QUANTIZE or DEQUANTIZE, whichever the two element types ask for."""
     if file.tensors[file.index[target]].dtype is DType.FLOAT32:
         return Written("DEQUANTIZE", [source], [target], "DequantizeOptions", version=2)
@@ -300,13 +315,13 @@ def _spatial(
     }
 
 
-def _conv(op: ir.Conv2D, graph: Graph, file: _File) -> Written:
+def _conv(op: ir.Conv2D, graph: Graph, file: TfliteFile) -> Written:
     fields = _spatial(op, graph, graph.tensors[op.inputs[1]].shape[1:3], op.dilation)
     fields |= {"DilationHFactor": op.dilation[0], "DilationWFactor": op.dilation[1]}
     return Written("CONV_2D", op.inputs, op.outputs, "Conv2DOptions", fields, version=3)
 
 
-def _depthwise(op: ir.DepthwiseConv2D, graph: Graph, file: _File) -> Written:
+def _depthwise(op: ir.DepthwiseConv2D, graph: Graph, file: TfliteFile) -> Written:
     fields = _spatial(op, graph, graph.tensors[op.inputs[1]].shape[1:3], op.dilation)
     fields |= {"DilationHFactor": op.dilation[0], "DilationWFactor": op.dilation[1]}
     fields |= {"DepthMultiplier": op.multiplier}
@@ -315,11 +330,21 @@ def _depthwise(op: ir.DepthwiseConv2D, graph: Graph, file: _File) -> Written:
     )
 
 
-def _transpose_conv(op: ir.TransposeConv2D, graph: Graph, file: _File) -> Written:
+def _transpose_conv(op: ir.TransposeConv2D, graph: Graph, file: TfliteFile) -> Written:
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     window = graph.tensors[op.inputs[1]].shape[1:3]
+    for axis, (before, after) in enumerate(
+        ((op.padding.top, op.padding.bottom), (op.padding.left, op.padding.right))
+    ):
+        full = (x.shape[1 + axis] - 1) * op.stride[axis] + window[axis]
+        if full - before - after != y.shape[1 + axis]:
+            raise ValueError(f"{op.name!r}: {op.padding} does not crop to {y.shape}")
     # The padding of the convolution whose gradient this is: from the output's size to the input's.
-    padding = _padding(op, op.padding, y.shape[1:3], op.stride, window, (1, 1), x.shape[1:3])
+    # Rows beyond the full output (a negative crop) are none of it.
+    clipped = ir.Padding(
+        op.padding.top, max(op.padding.bottom, 0), op.padding.left, max(op.padding.right, 0)
+    )
+    padding = _padding(op, clipped, y.shape[1:3], op.stride, window, (1, 1), x.shape[1:3])
     fields = {
         "Padding": padding,
         "StrideH": op.stride[0],
@@ -331,7 +356,7 @@ def _transpose_conv(op: ir.TransposeConv2D, graph: Graph, file: _File) -> Writte
     return Written("TRANSPOSE_CONV", inputs, op.outputs, "TransposeConvOptions", fields, version=3)
 
 
-def _fully_connected(op: ir.FullyConnected, graph: Graph, file: _File) -> Written:
+def _fully_connected(op: ir.FullyConnected, graph: Graph, file: TfliteFile) -> Written:
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     keep = len(y.shape) != 2
     if keep and y.shape[:-1] != x.shape[:-1]:
@@ -343,8 +368,8 @@ def _fully_connected(op: ir.FullyConnected, graph: Graph, file: _File) -> Writte
     )  # fmt: skip
 
 
-def _binary(code: str, options: str) -> Callable[[Any, Graph, _File], Written]:
-    def writer(op: Any, graph: Graph, file: _File) -> Written:
+def _binary(code: str, options: str) -> Callable[[Any, Graph, TfliteFile], Written]:
+    def writer(op: Any, graph: Graph, file: TfliteFile) -> Written:
         fields = {"FusedActivationFunction": _activation(op.clamp, graph.tensors[op.outputs[0]])}
         return Written(code, op.inputs, op.outputs, options, fields, version=2)
 
@@ -353,18 +378,18 @@ def _binary(code: str, options: str) -> Callable[[Any, Graph, _File], Written]:
 
 def _plain(
     code: str, options: str = "", version: int = 1, **fields: str
-) -> Callable[[Any, Graph, _File], Written]:
+) -> Callable[[Any, Graph, TfliteFile], Written]:
     """An operator whose inputs are the file's; ``fields``: option field by attribute name."""
 
-    def writer(op: Any, graph: Graph, file: _File) -> Written:
+    def writer(op: Any, graph: Graph, file: TfliteFile) -> Written:
         values = {field: getattr(op, attribute) for field, attribute in fields.items()}
         return Written(code, op.inputs, op.outputs, options, values, version)
 
     return writer
 
 
-def _pool(code: str) -> Callable[[Any, Graph, _File], Written]:
-    def writer(op: Any, graph: Graph, file: _File) -> Written:
+def _pool(code: str) -> Callable[[Any, Graph, TfliteFile], Written]:
+    def writer(op: Any, graph: Graph, file: TfliteFile) -> Written:
         fields = _spatial(op, graph, op.window, (1, 1))
         fields |= {"FilterHeight": op.window[0], "FilterWidth": op.window[1]}
         return Written(code, op.inputs, op.outputs, "Pool2DOptions", fields, version=2)
@@ -372,7 +397,7 @@ def _pool(code: str) -> Callable[[Any, Graph, _File], Written]:
     return writer
 
 
-def _pad(op: ir.Pad, graph: Graph, file: _File) -> Written:
+def _pad(op: ir.Pad, graph: Graph, file: TfliteFile) -> Written:
     x = graph.tensors[op.inputs[0]]
     inputs = [op.inputs[0], file.constant(op.name, op.pads)]
     if op.mode is not ir.PadMode.CONSTANT:
@@ -386,14 +411,14 @@ def _pad(op: ir.Pad, graph: Graph, file: _File) -> Written:
     return Written("PADV2", [*inputs, file.add(value)], op.outputs, "PadV2Options", version=2)
 
 
-def _mean(op: ir.Mean, graph: Graph, file: _File) -> Written:
+def _mean(op: ir.Mean, graph: Graph, file: TfliteFile) -> Written:
     inputs = [op.inputs[0], file.constant(op.name, op.axes)]
     return Written(
         "MEAN", inputs, op.outputs, "ReducerOptions", {"KeepDims": op.keep_dims}, version=2
     )
 
 
-def _requantize(op: ir.Requantize, graph: Graph, file: _File) -> Written:
+def _requantize(op: ir.Requantize, graph: Graph, file: TfliteFile) -> Written:
     if not op.float32_ratio:
         if op.clamp != activation_range("NONE", graph.tensors[op.outputs[0]]):
             raise ValueError(f"{op.name!r}: QUANTIZE has no clamp")
@@ -404,23 +429,23 @@ def _requantize(op: ir.Requantize, graph: Graph, file: _File) -> Written:
     raise ValueError(f"{op.name!r}: no activation gives the clamp {op.clamp}")
 
 
-def _edge(op: ir.Op, graph: Graph, file: _File) -> Written:
+def _edge(op: ir.Op, graph: Graph, file: TfliteFile) -> Written:
     return _convert(op.inputs[0], op.outputs[0], file)
 
 
-def _reshape(op: ir.Reshape, graph: Graph, file: _File) -> Written:
+def _reshape(op: ir.Reshape, graph: Graph, file: TfliteFile) -> Written:
     shape = list(graph.tensors[op.outputs[0]].shape)
     inputs = [op.inputs[0], file.constant(op.name, shape)]
     return Written("RESHAPE", inputs, op.outputs, "ReshapeOptions", {"NewShape": shape})
 
 
-def _transpose(op: ir.Transpose, graph: Graph, file: _File) -> Written:
+def _transpose(op: ir.Transpose, graph: Graph, file: TfliteFile) -> Written:
     inputs = [op.inputs[0], file.constant(op.name, op.perm)]
     version = 4 if len(op.perm) > 4 else 2
     return Written("TRANSPOSE", inputs, op.outputs, "TransposeOptions", version=version)
 
 
-def _split(op: ir.Split, graph: Graph, file: _File) -> Written:
+def _split(op: ir.Split, graph: Graph, file: TfliteFile) -> Written:
     sizes = [graph.tensors[name].shape[op.axis] for name in op.outputs]
     axis = file.constant(op.name, op.axis)
     count = {"NumSplits": len(sizes)}
@@ -430,7 +455,7 @@ def _split(op: ir.Split, graph: Graph, file: _File) -> Written:
     return Written("SPLIT_V", inputs, op.outputs, "SplitVOptions", count, version=2)
 
 
-def _slice(op: ir.Slice, graph: Graph, file: _File) -> Written:
+def _slice(op: ir.Slice, graph: Graph, file: TfliteFile) -> Written:
     sizes = graph.tensors[op.outputs[0]].shape
     begin = file.constant(op.name, op.begin)
     if set(op.strides) <= {1}:
@@ -449,8 +474,8 @@ def _slice(op: ir.Slice, graph: Graph, file: _File) -> Written:
     )
 
 
-def _resize(code: str, options: str) -> Callable[[Any, Graph, _File], Written]:
-    def writer(op: Any, graph: Graph, file: _File) -> Written:
+def _resize(code: str, options: str) -> Callable[[Any, Graph, TfliteFile], Written]:
+    def writer(op: Any, graph: Graph, file: TfliteFile) -> Written:
         size = file.constant(op.name, graph.tensors[op.outputs[0]].shape[1:3])
         fields = {"AlignCorners": op.align_corners, "HalfPixelCenters": op.half_pixel_centers}
         version = 3 if op.half_pixel_centers else 2
@@ -459,7 +484,7 @@ def _resize(code: str, options: str) -> Callable[[Any, Graph, _File], Written]:
     return writer
 
 
-_WRITERS: dict[type[ir.Op], Callable[[Any, Graph, _File], Written]] = {
+_WRITERS: dict[type[ir.Op], Callable[[Any, Graph, TfliteFile], Written]] = {
     ir.Conv2D: _conv,
     ir.DepthwiseConv2D: _depthwise,
     ir.TransposeConv2D: _transpose_conv,

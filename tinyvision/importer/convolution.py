@@ -130,6 +130,10 @@ def fully_connected(site: Site) -> list[Op]:
         shape = (*x.shape[:-1], outputs)
     if y.shape != shape:
         site.refuse(f"its output has the shape {y.shape}, not {shape}", y.name)
+    assert weights.quant is not None
+    if len(weights.quant.scales) > 1 and len(y.shape) != 2:
+        # TFLite 2.14's kernel leaves a part of such an output unwritten.
+        site.refuse("a scale per channel with an output of more than two axes is not supported")
     _bias_scale(site, x, weights, bias, y)
     # How a float input would be quantized at run time: hybrid operators are refused above.
     site.ignore("asymmetric_quantize_inputs")
