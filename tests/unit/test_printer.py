@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.support.graph_builder import GraphBuilder
 from tinyvision.ir import ops
-from tinyvision.ir.macs import macs, total_macs
+from tinyvision.ir.macs import macs, graph_macs
 from tinyvision.ir.ops import Padding
 from tinyvision.ir.printer import to_text
 from tinyvision.ir.types import DType
@@ -51,4 +51,4 @@ def test_macs_of_every_weighted_operator() -> None:
     graph = b.build(b.op(ops.Softmax, dense, quant=(1 / 256, -128)))
     counts = [macs(graph, op) for op in graph.ops]
     assert counts == [4 * 3 * 6 * 9 * 2, 3 * 2 * 12 * 4, 3 * 2 * 12 * 4 * 3, 0, 2 * 36 * 7, 0]
-    assert total_macs(graph) == sum(counts)
+    assert graph_macs(graph) == sum(counts)

@@ -25,6 +25,6 @@ def macs(graph: Graph, op: Op) -> int:
     return 0
 
 
-def total_macs(graph: Graph) -> int:
+def graph_macs(graph: Graph) -> int:
     """The multiply-accumulates of one run of the whole graph."""
     return sum(macs(graph, op) for op in graph.ops)
