@@ -20,7 +20,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     """``real`` (>= 0) as ``(multiplier, shift)`` with ``real ~ multiplier * 2**(shift - 31)``.
 
     multiplier is 0 or in [2**30, 2**31). Source: TFLite kernels/internal/quantization_util.cc,
-    QuantizeMultiplier (shifts below -31 flush to zero; above 30 they saturate).
+    QuantizeMultiplier. Shifts below -31 flush to zero; above 30, where C's shift would be
+    undefined, they saturate.
     """
     if real == 0.0:
         return 0, 0
@@ -63,8 +64,8 @@ def rounding_divide_by_pot(x: Array, exponent: Array | int) -> Array:
 
 def round_half_away(x: Array) -> Array:
     """C's ``round``: to nearest, ties away from zero, in the precision of ``x``."""
-    whole = np.trunc(x)
-    rounded: Array = whole + np.copysign(np.abs(x - whole) >= 0.5, x).astype(x.dtype)
+    fraction, whole = np.modf(x)
+    rounded: Array = whole + np.copysign(np.abs(fraction) >= 0.5, x).astype(x.dtype)
     return rounded
 
 
