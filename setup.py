@@ -23,5 +23,9 @@ setup(
     packages=packages,
     package_dir=package_dir,
     package_data={name: ["*", ".*"] for name in packages if "._data." in name}
-    | {"tinyvision": ["py.typed"], "tinyvision.demo": ["*.tflite", "*.npz"]},
+    | {
+        "tinyvision": ["py.typed"],
+        "tinyvision.demo": ["*.tflite", "*.npz"],
+        "tinyvision.report": ["templates/*"],
+    },
 )
