@@ -141,18 +141,17 @@ def depthwise_conv2d(draw: DrawFn) -> Graph:
 def transpose_conv2d(draw: DrawFn) -> Graph:
     window, stride = (draw(FEW), draw(FEW)), (draw(FEW), draw(FEW))
     size = (draw(SIZES), draw(SIZES))
+    # The output's size is an operand of the file: any from which a convolution gives the input's.
+    spare = [draw(st.integers(0, stride[axis] - 1)) for axis in range(2)]
+    full = tuple((size[axis] - 1) * stride[axis] + window[axis] for axis in range(2))
     if draw(st.booleans()):
-        out = (size[0] * stride[0], size[1] * stride[1])
+        out = tuple(size[axis] * stride[axis] - spare[axis] for axis in range(2))
         _, same = _same(out, window, stride)
-        # Where the window is smaller than the stride, the crop at the end is negative.
-        after = [
-            (size[axis] - 1) * stride[axis] + window[axis] - out[axis] - before
-            for axis, before in enumerate((same.top, same.left))
-        ]
-        padding = ops.Padding(same.top, after[0], same.left, after[1])
+        top, left = same.top, same.left
     else:
-        out = tuple((size[axis] - 1) * stride[axis] + window[axis] for axis in range(2))
-        padding = ops.Padding()
+        out = tuple(full[axis] + spare[axis] for axis in range(2))
+        top, left = 0, 0
+    padding = ops.Padding(top, full[0] - top - out[0], left, full[1] - left - out[1])
     depth, channels, batch = draw(CHANNELS), draw(CHANNELS), draw(st.integers(1, 2))
     tensors = _weighted_tensors(
         draw, (batch, *size, depth), (channels, *window, depth), (batch, *out, channels), 0
