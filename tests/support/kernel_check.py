@@ -12,7 +12,8 @@ from tinyvision.codegen import emit
 from tinyvision.device.host import HostModel, HostProgram
 from tinyvision.ir import reference
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.types import Array, Tensor
+from tinyvision.ir.types import Array, DType, Tensor
+from tinyvision.schedule.plan import Plan
 from tinyvision.target import CORES, load_board
 from tinyvision.target.core import Core
 
@@ -39,7 +40,11 @@ def merge(graphs: Sequence[Graph], name: str = "cases") -> Graph:
 
 
 def random_array(tensor: Tensor, rng: np.random.Generator) -> Array:
-    """Values over the whole range of the type, its extremes often among them."""
+    """Values over the whole range of the type, its extremes often among them; of floats some that
+    are halfway between two integers and some that are none.
+    """
+    if tensor.dtype is DType.FLOAT32:
+        return _random_floats(tensor.shape, rng)
     info = np.iinfo(tensor.dtype.numpy)
     values = rng.integers(info.min, info.max, tensor.shape, tensor.dtype.numpy, endpoint=True)
     extreme = rng.random(tensor.shape)
@@ -67,6 +72,19 @@ def check_graphs(
         core = CORES[core]
     graph = merge(graphs)
     plan = simple_plan(graph, core, choice)
+    check_plan(graph, plan, seed=seed, rounds=rounds, sanitize=sanitize, flags=flags)
+
+
+def check_plan(
+    graph: Graph,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    rounds: int = 2,
+    sanitize: bool = True,
+    flags: Sequence[str] = (),
+) -> None:
+    """The same for a graph and a plan of the caller's."""
     files = emit(graph, plan, load_board("host"))
     rng = np.random.default_rng(seed)
     with HostProgram([HostModel(graph, plan, files)], sanitize=sanitize, flags=flags) as program:
@@ -79,5 +97,14 @@ def check_graphs(
                     np.testing.assert_array_equal(
                         got,
                         expected[name],
-                        err_msg=f"{step.op} by {step.kernel.variant} ({core.name}): {name}",
+                        err_msg=f"{step.op} by {step.kernel.variant}: {name}",
                     )
+
+
+def _random_floats(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    values = (rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4, shape)).astype(np.float32)
+    kind = rng.random(shape)
+    values[kind < 0.3] = np.round(values[kind < 0.3] * 2) / 2
+    for limit, special in ((0.97, np.nan), (0.98, np.inf), (0.99, -np.inf)):
+        values[kind > limit] = special
+    return values

@@ -4,16 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinyvision.ir import ops
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import Lookup, Op
-from tinyvision.kernels import lookup
+from tinyvision.ir.ops import Op
+from tinyvision.kernels import (
+    conv2d,
+    depthwise,
+    elementwise,
+    fully_connected,
+    layout,
+    lookup,
+    mean,
+    pad,
+    pool,
+    resize,
+    softmax,
+    transpose_conv,
+)
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.target.core import Core
 
 Family = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
 FAMILIES: dict[type[Op], Family] = {
-    Lookup: lookup.candidates,
+    ops.Add: elementwise.candidates,
+    ops.AveragePool2D: pool.candidates,
+    ops.Concatenation: layout.concatenation_candidates,
+    ops.Conv2D: conv2d.candidates,
+    ops.DepthwiseConv2D: depthwise.candidates,
+    ops.Dequantize: elementwise.convert_candidates,
+    ops.FullyConnected: fully_connected.candidates,
+    ops.Lookup: lookup.candidates,
+    ops.MaxPool2D: pool.candidates,
+    ops.Maximum: elementwise.candidates,
+    ops.Mean: mean.candidates,
+    ops.Minimum: elementwise.candidates,
+    ops.Mul: elementwise.candidates,
+    ops.Pad: pad.candidates,
+    ops.Prelu: elementwise.candidates,
+    ops.Quantize: elementwise.convert_candidates,
+    ops.Reshape: layout.reshape_candidates,
+    ops.ResizeBilinear: resize.bilinear_candidates,
+    ops.ResizeNearest: resize.nearest_candidates,
+    ops.Slice: layout.slice_candidates,
+    ops.Softmax: softmax.candidates,
+    ops.Split: layout.split_candidates,
+    ops.Sub: elementwise.candidates,
+    ops.Transpose: layout.transpose_candidates,
+    ops.TransposeConv2D: transpose_conv.candidates,
 }
 
 

@@ -1,0 +1,14 @@
+"""Add, Sub, Mul, Minimum, Maximum, Prelu, Quantize and Dequantize on the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.family_check import check_kind
+
+
+@pytest.mark.parametrize(
+    "kind", ["Add", "Sub", "Mul", "Minimum", "Maximum", "Prelu", "Quantize", "Dequantize"]
+)
+def test_equals_the_oracle_in_every_placement(kind: str) -> None:
+    check_kind(kind)

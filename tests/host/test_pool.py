@@ -1,0 +1,12 @@
+"""AveragePool2D and MaxPool2D on the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.family_check import check_kind
+
+
+@pytest.mark.parametrize("kind", ["AveragePool2D", "MaxPool2D"])
+def test_equals_the_oracle_in_every_placement(kind: str) -> None:
+    check_kind(kind)

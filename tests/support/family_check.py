@@ -1,0 +1,97 @@
+"""Draws graphs of one operator and holds every kernel and every allowed placement to the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from tests.support.kernel_check import check_plan, merge
+from tests.support.op_strategies import STRATEGIES
+from tests.support.overlap_plan import Sharing, overlap_plan
+from tinyvision.ir.graph import Graph
+from tinyvision.kernels.choose import candidates
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.target import CORES
+from tinyvision.target.core import Core
+
+_MOST_BANKS = 255  # of one generated model
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph of one operator, one of its kernels, one placement (None: all buffers apart)."""
+
+    graph: Graph
+    kernel: Kernel
+    sharing: Sharing | None
+
+    @property
+    def buffers(self) -> int:
+        (op,) = self.graph.ops
+        return len(op.inputs) + len(op.outputs) + 1
+
+
+def placements(graph: Graph, core: Core, extra: int = 3) -> list[Case]:
+    """``graph`` with each kernel of its operator on ``core``: all buffers apart, then the output
+    over each input that allows it, as close as may be and ``extra`` steps further below.
+    """
+    (op,) = graph.ops
+    cases: list[Case] = []
+    for kernel in candidates(graph, op, core):
+        cases.append(Case(graph, kernel, None))
+        for index, lead in enumerate(kernel.overlap):
+            if lead is not None and op.inputs.count(op.inputs[index]) == 1:
+                cases.append(Case(graph, kernel, Sharing(index)))
+                cases.append(Case(graph, kernel, Sharing(index, extra)))
+    return cases
+
+
+def check_placements(graphs: Sequence[Graph], core: str = "host") -> None:
+    """All ``placements`` of ``graphs`` against the oracle, under sanitizers."""
+    cases = [case for graph in graphs for case in placements(graph, CORES[core])]
+    while cases:
+        count, buffers = 0, 0
+        while count < len(cases) and buffers + cases[count].buffers <= _MOST_BANKS:
+            buffers += cases[count].buffers
+            count += 1
+        _check_together(cases[:count], CORES[core])
+        cases = cases[count:]
+
+
+def _check_together(cases: Sequence[Case], core: Core) -> None:
+    kernels = iter([case.kernel for case in cases])
+    graph = merge([case.graph for case in cases])
+    sharing = {
+        op.name: case.sharing
+        for op, case in zip(graph.ops, cases, strict=True)
+        if case.sharing is not None
+    }
+    plan = overlap_plan(graph, core, sharing, lambda op, offered: next(kernels))
+    check_plan(graph, plan, rounds=1)
+
+
+def drawn(strategy: SearchStrategy[Graph], count: int) -> list[Graph]:
+    """``count`` examples of ``strategy``, the simplest among them."""
+    graphs: list[Graph] = []
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(strategy)
+    def collect(graph: Graph) -> None:
+        graphs.append(graph)
+
+    collect()
+    return graphs[:count]
+
+
+def check_kind(kind: str, *, core: str = "host", count: int = 60) -> None:
+    """``check_placements`` of ``count`` drawn graphs of one operator, in one compilation."""
+    check_placements(drawn(STRATEGIES[kind], count), core)
