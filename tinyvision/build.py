@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinyvision import codegen, firmware, importer, passes, schedule
+from tinyvision.codegen.names import c_identifier
 from tinyvision.errors import ModelError, UserError
 from tinyvision.ir import Graph
 from tinyvision.ir.macs import graph_macs
@@ -19,7 +21,7 @@ from tinyvision.target import Board, load_board
 Progress = Callable[[str], None]
 
 
-def _silent(message: str) -> None:
+def silent(message: str) -> None:
     """Progress that nobody watches."""
 
 
@@ -51,8 +53,23 @@ class Built:
     """Firmware on disk, and the compiled model it was made of."""
 
     compiled: Compiled
-    project: Path
     result: firmware.BuildResult
+
+    def to_json(self) -> dict[str, Any]:
+        """``build --json``: the plan's keys and the firmware's."""
+        result = self.result
+        return self.compiled.plan.to_json() | {
+            "elf": str(result.elf),
+            "bin": str(result.bin),
+            "project": str(result.project.path),
+            "text_bytes": result.sizes.text_bytes,
+            "rodata_bytes": result.sizes.rodata_bytes,
+            "data_bytes": result.sizes.data_bytes,
+            "bss_bytes": result.sizes.bss_bytes,
+            "flash_total_bytes": result.sizes.flash_total_bytes,
+            "stack_bytes": result.stack_bytes,
+            "build_seconds": round(result.seconds, 2),
+        }
 
 
 def load(path: str | Path) -> Model:
@@ -60,7 +77,7 @@ def load(path: str | Path) -> Model:
     path = Path(path)
     if path.suffix == ".keras":
         raise ModelError(
-            "Keras models are not compiled directly", str(path), hint="Convert it to int8 first."
+            "a Keras model has to be converted first", str(path), hint="Convert it to int8 .tflite."
         )
     data = importer.read(path)
     return Model(path, data, importer.from_bytes(data, path.stem))
@@ -69,10 +86,11 @@ def load(path: str | Path) -> Model:
 def plan(
     model: str | Path | Model,
     board: str | Path | Board,
+    *,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
 ) -> Compiled:
-    """Optimises and schedules without compiling anything; raises FitError if it does not fit."""
+    """Optimises and schedules, without compiling anything; raises FitError if it does not fit."""
     loaded = model if isinstance(model, Model) else load(model)
     target = board if isinstance(board, Board) else load_board(board)
     graph = passes.run(loaded.graph)
@@ -89,27 +107,36 @@ def plan(
 def build(
     model: str | Path | Model | Compiled,
     board: str | Path | Board,
+    *,
     out: str | Path | None = None,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Built:
     """Writes the PlatformIO project (default ``build/BOARD``) and builds its firmware."""
     progress("planning")
     compiled = (
-        model if isinstance(model, Compiled) else plan(model, board, schedule_kind, sram_limit)
+        model
+        if isinstance(model, Compiled)
+        else plan(model, board, schedule_kind=schedule_kind, sram_limit=sram_limit)
     )
     target = compiled.board
-    if target.core.name == "host":
+    if target.hardware is None:
         raise UserError(
-            "the host is no board to build firmware for",
-            "--board host",
+            "there is no firmware for this computer",
+            f"--board {target.name}",
             hint="Use `verify --host`, or a board of `tinyvision boards`.",
         )
-    project = Path(out) if out else Path("build") / target.name
     progress("generating C")
-    files = compiled.emit()
+    library = compiled.emit()
     progress("writing the project")
-    firmware.write_project(project, target, files, compiled.plan)
+    project = firmware.write_project(
+        Path(out) if out else Path("build") / target.name,
+        target,
+        c_identifier(compiled.graph.name),
+        library,
+        compiled.plan.banks,
+        compiled.graph.name,
+    )
     progress("compiling")
-    return Built(compiled, project, firmware.build(project, progress=progress))
+    return Built(compiled, firmware.build(project, progress))

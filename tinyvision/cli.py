@@ -239,7 +239,12 @@ def plan(
     from tinyvision.report import plan_html, plan_svg, print_plan
 
     with working("planning"):
-        compiled = make_plan(resolve_model(model), resolve_board(board), schedule, byte_count(sram))
+        compiled = make_plan(
+            resolve_model(model),
+            resolve_board(board),
+            schedule_kind=schedule,
+            sram_limit=byte_count(sram),
+        )
     if html:
         projects.write_whole(html, plan_html(compiled.graph, compiled.plan, compiled.board))
     if svg:
@@ -266,7 +271,12 @@ def build(
     name = resolve_board(board)
     with working("building") as progress:
         built = make(
-            resolve_model(model), name, resolve_out(out, name), schedule, byte_count(sram), progress
+            resolve_model(model),
+            name,
+            out=resolve_out(out, name),
+            schedule_kind=schedule,
+            sram_limit=byte_count(sram),
+            progress=progress,
         )
     if as_json:
         emit_json(built.to_json())
