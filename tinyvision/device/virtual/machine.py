@@ -1,0 +1,425 @@
+"""The virtual board's machine: an emulated core with the board's memory map and peripherals.
+
+What the hardware would answer with a fault raises that fault in the firmware, and is recorded with
+its program counter and symbol; see ``Finding``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import mmap
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import unicorn as u
+from unicorn import arm_const as reg
+
+from tinyvision.device.virtual import exceptions, system
+from tinyvision.device.virtual.blocks import find_access
+from tinyvision.device.virtual.image import Image, Segment
+from tinyvision.device.virtual.native import library
+from tinyvision.device.virtual.native_tracer import NativeTracer
+from tinyvision.device.virtual.registers import RegisterBlock
+from tinyvision.device.virtual.tracer import NO_LIMIT, REGISTERS, Halt, PythonTracer, Tracer
+from tinyvision.device.virtual.uart import UartModel
+from tinyvision.errors import BoardError, DeviceError
+from tinyvision.target.board import Board, Hardware, Memory
+
+log = logging.getLogger(__name__)
+
+CPU_MODELS = {
+    "cortex-m0plus": reg.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m3": reg.UC_CPU_ARM_CORTEX_M3,
+    "cortex-m4": reg.UC_CPU_ARM_CORTEX_M4,
+    "cortex-m7": reg.UC_CPU_ARM_CORTEX_M7,
+    "cortex-m33": reg.UC_CPU_ARM_CORTEX_M33,
+}
+HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 3, 4, 5, 6
+MAX_FINDINGS = 100
+_POWER_ON_SEED = 0x7F4A7C15
+_NOWHERE = 0xFFFFFFFF
+_WFI, _WFE = 0xBF30, 0xBF20
+
+# QEMU's exception numbers (target/arm/cpu.h), as Unicorn passes them on.
+_EXCP_SVC, _EXCP_FETCH, _EXCP_DATA, _EXCP_BKPT, _EXCP_EXIT, _EXCP_NOCP, _EXCP_STATE = (
+    2, 3, 4, 7, 8, 17, 18,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A fault before it is taken: the exception and its status bits (CFSR)."""
+
+    exception: int
+    cfsr: int
+    what: str
+    address: int | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that the hardware would have faulted on, or should have."""
+
+    what: str
+    pc: int
+    place: str
+    address: int | None
+
+    def __str__(self) -> str:
+        where = "" if self.address is None else f" at address 0x{self.address:08x}"
+        return f"{self.what}{where}, executing {self.place}"
+
+
+class Machine:
+    """Runs ``image`` as ``board`` would. One thread runs it; ``stop`` may come from any other.
+
+    ``uart`` is the UART that leads to the host.
+    """
+
+    def __init__(self, image: Image, board: Board, uart: UartModel) -> None:
+        if board.hardware is None or board.core.cpu not in CPU_MODELS:
+            raise BoardError(f"board '{board.name}' has no virtual twin of this kind")
+        self.image = image
+        self.board = board
+        self.uart = uart
+        self.findings: list[Finding] = []
+        self.dead = ""
+        """Why the core has stopped for good (lockup), empty while it runs."""
+        self._hardware: Hardware = board.hardware
+        self._stopping = False
+        self._idle_cycles = 0
+        self._irq = system.FIRST_IRQ + board.hardware.uart.irq
+        self._interrupt: int | None = None
+        self._invalid: tuple[int, int] = (0, 0)
+        self._last_access = (0, 0, 0)
+        self._uc = u.Uc(u.UC_ARCH_ARM, u.UC_MODE_THUMB)
+        self._uc.ctl_set_cpu_model(CPU_MODELS[board.core.cpu])
+        self._memories: dict[str, mmap.mmap] = {}
+        host_addresses = [self._map(memory) for memory in self._hardware.memories]
+        self._load()
+        self.tracer = self._make_tracer([m for group in host_addresses for m in group])
+        self.system = system.SystemSpace(board.core.cpu, self.now, self._set_fpu)
+        self._blocks = [RegisterBlock(p) for p in self._hardware.twin.peripherals]
+        self._map_registers()
+        self.tracer.install(self._uc)
+        self._uc.hook_add(u.UC_HOOK_INTR, self._on_interrupt)
+        self._uc.hook_add(u.UC_HOOK_MEM_INVALID, self._on_invalid)
+
+    # ---- memory --------------------------------------------------------------------------------
+
+    def _map(self, memory: Memory) -> list[tuple[int, int, int]]:
+        """Maps a memory at its address and aliases; RAM holds power-on garbage, flash is erased."""
+        pages = mmap.mmap(-1, memory.size_bytes)
+        if memory.kind == "flash":
+            pages.write(b"\xff" * memory.size_bytes)
+            access = u.UC_PROT_READ | u.UC_PROT_EXEC
+        else:
+            pages.write(random.Random(_POWER_ON_SEED).randbytes(memory.size_bytes))
+            access = u.UC_PROT_ALL
+        self._memories[memory.name] = pages
+        host = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        mapped = []
+        for address in (memory.address, *memory.aliases):
+            self._uc.mem_map_ptr(address, memory.size_bytes, access, ctypes.c_void_p(host))
+            mapped.append((address, memory.size_bytes, host))
+        return mapped
+
+    def _load(self) -> None:
+        for segment in self.image.segments:
+            memory, offset = self._place_of(segment)
+            self._memories[memory.name][offset : offset + len(segment.data)] = segment.data
+
+    def _place_of(self, segment: Segment) -> tuple[Memory, int]:
+        """The memory that holds all of a segment, and where in it."""
+        for memory in self._hardware.memories:
+            for address in (memory.address, *memory.aliases):
+                offset = segment.address - address
+                if 0 <= offset <= memory.size_bytes - len(segment.data):
+                    return memory, offset
+        raise DeviceError(
+            f"the firmware has bytes at 0x{segment.address:08x}, where the board has no memory",
+            str(self.image.path),
+            hint=f"Was it built for {self.board.name}?",
+        )
+
+    def read_memory(self, address: int, size_bytes: int) -> bytes:
+        """Bytes as the core sees them; UcError where there is no memory."""
+        return bytes(self._uc.mem_read(address, size_bytes))
+
+    def _make_tracer(self, memories: list[tuple[int, int, int]]) -> Tracer:
+        native = library()
+        if native is None:
+            return PythonTracer(self.image.code, self.read_memory)
+        return NativeTracer(native, self.image.code, memories, self.read_memory)
+
+    # ---- registers -----------------------------------------------------------------------------
+
+    def _map_registers(self) -> None:
+        for block in self._blocks:
+            is_uart = block.address == self._hardware.uart.base
+            read = self.uart.read if is_uart else block.read
+            write = self.uart.write if is_uart else block.write
+            self._map_io(block.address, block.size_bytes, read, write)
+        for address, size in system.BLOCKS:
+            self._map_io(
+                address,
+                size,
+                partial(self._read_system, address),
+                partial(self._write_system, address),
+            )
+
+    def _map_io(
+        self,
+        address: int,
+        size: int,
+        read: Callable[[int], int],
+        write: Callable[[int, int], None],
+    ) -> None:
+        """Maps registers of 32 bits; narrower accesses are widened."""
+
+        def on_read(_: u.Uc, offset: int, width: int, __: object) -> int:
+            shift = 8 * (offset & 3)
+            return read(offset & ~3) >> shift & (1 << 8 * width) - 1
+
+        def on_write(_: u.Uc, offset: int, width: int, value: int, __: object) -> None:
+            shift = 8 * (offset & 3)
+            mask = (1 << 8 * width) - 1 << shift & 0xFFFFFFFF
+            if mask != 0xFFFFFFFF:
+                value = value << shift & mask | read(offset & ~3) & ~mask
+            write(offset & ~3, value & 0xFFFFFFFF)
+
+        self._uc.mmio_map(address, size, on_read, None, on_write, None)
+
+    def _read_system(self, base: int, offset: int) -> int:
+        address = base + offset
+        self._last_access = self._count_access(address)
+        return self.system.read(address)
+
+    def _write_system(self, base: int, offset: int, value: int) -> None:
+        address = base + offset
+        self._last_access = self._count_access(address)
+        self.system.write(address, value)
+        if self.system.pending or self.system.reset_requested or address == system.SYST_CSR:
+            self.tracer.request_stop()
+
+    def _count_access(self, address: int) -> tuple[int, int, int]:
+        """Entry of the block, address, and how often the block has accessed it before."""
+        serial, last, ordinal = self._last_access
+        if (serial, last) == (self.tracer.blocks, address):
+            return serial, address, ordinal + 1
+        return self.tracer.blocks, address, 0
+
+    def _set_fpu(self, enabled: bool) -> None:
+        self.tracer.fpu_enabled = enabled and bool(self.board.core.fpu)
+
+    # ---- time ----------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Cycles since power-on: instructions executed, and time slept.
+
+        Exact within a block as well, for an access to a system register.
+        """
+        return self.instructions() + self._idle_cycles
+
+    def instructions(self) -> int:
+        """Instructions executed; those skipped by an IT block count."""
+        block = self.tracer.current
+        serial, address, ordinal = self._last_access
+        done = block.instructions
+        if address and serial == self.tracer.blocks:
+            code = self.read_memory(block.address, block.size_bytes)
+            done = find_access(code, block.address, address, ordinal, self._register)
+        return self.tracer.instructions - block.instructions + done
+
+    def _register(self, index: int) -> int:
+        return int(self._uc.reg_read(REGISTERS[index]))
+
+    def pass_time(self, seconds: float) -> None:
+        """Lets the clock run on by the time that the core slept."""
+        self._idle_cycles += int(seconds * self.board.clock_mhz * 1e6)
+
+    # ---- running -------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Makes ``run`` return soon."""
+        self._stopping = True
+        self.tracer.request_stop()
+
+    def run(self) -> None:
+        """Runs from reset until ``stop``, or until the core locks up (see ``dead``)."""
+        self._reset()
+        while not self._stopping and not self.dead:
+            self._set_limit()
+            self.tracer.request_stop(self._stopping)
+            self.tracer.resume()
+            self._interrupt = None
+            error = None
+            try:
+                self._uc.emu_start(self._uc.reg_read(reg.UC_ARM_REG_PC) | 1, _NOWHERE)
+            except u.UcError as caught:
+                error = caught
+            self._last_access = (0, 0, 0)
+            self._after(error)
+            if self.system.reset_requested:
+                self._reset()
+        self.uart.flush()
+
+    def _reset(self) -> None:
+        vectors = self._hardware.memory(self._hardware.layout.vectors).address
+        stack, start = struct.unpack("<2I", self.read_memory(vectors, 8))
+        self.system.reset(vectors)
+        self._set_fpu(False)
+        self.uart.reset()
+        for block in self._blocks:
+            block.reset()
+        self._uc.reg_write(reg.UC_ARM_REG_IPSR, 0)
+        self._uc.reg_write(reg.UC_ARM_REG_CONTROL, 0)
+        self._uc.reg_write(reg.UC_ARM_REG_PRIMASK, 0)
+        self._uc.reg_write(reg.UC_ARM_REG_XPSR, 1 << 24)
+        self._uc.reg_write(reg.UC_ARM_REG_SP, stack & ~3)
+        self._uc.reg_write(reg.UC_ARM_REG_LR, 0xFFFFFFFF)
+        self._uc.reg_write(reg.UC_ARM_REG_PC, start | 1)
+
+    def _set_limit(self) -> None:
+        until = self.system.ticks_until_interrupt()
+        self.tracer.limit = NO_LIMIT if until is None else self.tracer.instructions + until
+
+    def _after(self, error: u.UcError | None) -> None:
+        """Deals with whatever made the emulator return."""
+        pc = self._uc.reg_read(reg.UC_ARM_REG_PC)
+        halt, halt_pc = self.tracer.halt
+        if self._interrupt is not None:
+            self._after_interrupt(self._interrupt, pc)
+        elif error is not None:
+            if not self._slept(pc):
+                self._take(self._trap_of(error, pc), pc)
+        elif halt in _HALT_TRAPS:
+            self._take(_HALT_TRAPS[halt], halt_pc)
+        elif halt is Halt.NONE and self._slept(pc):
+            self._sleep()
+        self._deliver()
+
+    def _slept(self, pc: int) -> bool:
+        """Whether the block just run ended with WFI or WFE."""
+        block = self.tracer.current
+        if pc != block.address + block.size_bytes or block.size_bytes < 2:
+            return False
+        return int.from_bytes(self.read_memory(pc - 2, 2), "little") in (_WFI, _WFE)
+
+    def _sleep(self) -> None:
+        """Until an interrupt is pending: SysTick's by letting time pass, the UART's by waiting."""
+        until = self.system.ticks_until_interrupt()
+        self.uart.fetch(wait=not self.system.pending and until is None)
+        if until is not None and not self.uart.interrupts:
+            self._idle_cycles += until
+
+    def _deliver(self) -> None:
+        """Takes a pending exception, if none is active and they are not masked.
+
+        Priorities are not modelled: interrupts do not preempt each other.
+        """
+        self.system.tick()
+        if self.uart.interrupts:
+            self.system.pending.add(self._irq)
+        else:
+            self.system.pending.discard(self._irq)
+        number = self.system.next_exception()
+        masked = self._uc.reg_read(reg.UC_ARM_REG_PRIMASK) & 1
+        if number is not None and not self.system.active and not masked and not self.dead:
+            self.system.pending.discard(number)
+            self._enter(number, self._uc.reg_read(reg.UC_ARM_REG_PC))
+
+    # ---- exceptions ----------------------------------------------------------------------------
+
+    def _on_interrupt(self, uc: u.Uc, number: int, _: object) -> None:
+        self._interrupt = number
+        uc.emu_stop()
+
+    def _on_invalid(
+        self, _: u.Uc, access: int, address: int, __: int, ___: int, ____: object
+    ) -> bool:
+        self._invalid = access, address
+        return False
+
+    def _after_interrupt(self, number: int, pc: int) -> None:
+        if number in (_EXCP_EXIT, _EXCP_FETCH) and pc >= exceptions.EXC_RETURN:
+            self._leave(pc)
+        elif number == _EXCP_SVC:
+            self._enter(system.SVC, pc)
+        else:
+            trap = _INTERRUPT_TRAPS.get(number)
+            if trap is None:
+                trap = Trap(HARD_FAULT, 0, f"an exception of the core (QEMU's number {number})")
+            self._take(trap, pc)
+
+    def _trap_of(self, error: u.UcError, pc: int) -> Trap:
+        access, address = self._invalid
+        if error.errno in (u.UC_ERR_READ_UNMAPPED, u.UC_ERR_WRITE_UNMAPPED):
+            verb = "write to" if access == u.UC_MEM_WRITE_UNMAPPED else "read of"
+            return Trap(BUS_FAULT, 1 << 9 | 1 << 15, f"{verb} memory that is not there", address)
+        if error.errno == u.UC_ERR_FETCH_UNMAPPED:
+            return Trap(BUS_FAULT, 1 << 8, "a jump to where no memory is")
+        if error.errno == u.UC_ERR_WRITE_PROT:
+            return Trap(BUS_FAULT, 1 << 9 | 1 << 15, "write to flash", address)
+        if not self._uc.reg_read(reg.UC_ARM_REG_XPSR) >> 24 & 1:
+            return Trap(USAGE_FAULT, 1 << 17, "a jump into Arm state (an even address)")
+        if error.errno == u.UC_ERR_INSN_INVALID:
+            return Trap(USAGE_FAULT, 1 << 16, "undefined instruction")
+        return Trap(HARD_FAULT, 0, str(error))
+
+    def _take(self, trap: Trap, pc: int) -> None:
+        """Records a fault and lets the firmware's handler have it, HardFault where it has none."""
+        place = self.image.symbols.describe(pc)
+        finding = Finding(trap.what, pc, place, trap.address)
+        log.info("%s: %s", self.board.name, finding)
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding)
+        own = trap.exception != HARD_FAULT and self.system.fault_enabled(trap.exception)
+        hard = HARD_FAULT in self.system.active
+        if hard or (own and trap.exception in self.system.active):
+            self.dead = f"lockup: a fault in the fault handler: {finding}"
+            return
+        self.system.report_fault(trap.cfsr, 0 if own else 1 << 30, trap.address)
+        self._enter(trap.exception if own else HARD_FAULT, pc)
+
+    def _enter(self, exception: int, return_address: int) -> None:
+        try:
+            exceptions.enter(self._uc, exception, return_address)
+            vector = self.read_memory(self.system.handler(exception), 4)
+        except u.UcError:
+            sp = self._uc.reg_read(reg.UC_ARM_REG_SP)
+            self.dead = (
+                f"lockup: no stack for exception {exception} (SP is 0x{sp:08x}), executing "
+                + self.image.symbols.describe(return_address)
+            )
+            return
+        self.system.active.append(exception)
+        self._uc.reg_write(reg.UC_ARM_REG_PC, int.from_bytes(vector, "little") | 1)
+
+    def _leave(self, exc_return: int) -> None:
+        if not self.system.active:
+            self.dead = "lockup: return from an exception outside of one"
+            return
+        self.system.active.pop()
+        try:
+            exceptions.leave(self._uc, exc_return)
+        except u.UcError:
+            self.dead = "lockup: return from an exception with a broken stack"
+
+
+_HALT_TRAPS = {
+    Halt.NOT_CODE: Trap(MEM_MANAGE, 1, "execution of what is no code"),
+    Halt.UNALIGNED: Trap(USAGE_FAULT, 1 << 24, "unaligned access"),
+    Halt.FPU_DISABLED: Trap(USAGE_FAULT, 1 << 19, "use of the FPU, which is not enabled"),
+}
+_INTERRUPT_TRAPS = {
+    _EXCP_FETCH: Trap(MEM_MANAGE, 1, "execution of what is no code"),
+    _EXCP_DATA: Trap(USAGE_FAULT, 1 << 24, "unaligned access"),
+    _EXCP_BKPT: Trap(HARD_FAULT, 0, "a breakpoint without debugger"),
+    _EXCP_NOCP: Trap(USAGE_FAULT, 1 << 19, "use of the FPU, which is not there"),
+    _EXCP_STATE: Trap(USAGE_FAULT, 1 << 17, "invalid execution state"),
+}

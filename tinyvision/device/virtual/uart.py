@@ -1,0 +1,100 @@
+"""UART register families, as data, and a model that serves them from a byte stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinyvision.errors import BoardError
+
+IDLE_POLLS = 16
+"""So many looks at an empty receiver, without sending, and the firmware is taken to be waiting."""
+
+
+@dataclass(frozen=True)
+class UartFamily:
+    """Registers by offset. ``always``: status bits that never change (transmitter empty, ready);
+    ``received``: the bit that says a byte is there. ``interrupt``: offset and mask of the bit that
+    lets reception interrupt.
+    """
+
+    status: int
+    always: int
+    received: int
+    data_in: int
+    data_out: int
+    interrupt: tuple[int, int]
+
+
+FAMILIES = {
+    # USART of F2 and F4 (RM0383 19.6): SR.TXE, TC, RXNE; DR; CR1.RXNEIE.
+    "stm32_v1": UartFamily(0x00, 0xC0, 0x20, 0x04, 0x04, (0x0C, 0x20)),
+    # USART and LPUART of F7, H7, L4, U5 (RM0433 48.7): ISR.REACK, TEACK, TXE, TC, RXNE; RDR; TDR.
+    "stm32_v2": UartFamily(0x1C, 0x6000C0, 0x20, 0x24, 0x28, (0x00, 0x20)),
+}
+
+
+class UartModel:
+    """Registers of one UART. ``receive()`` gives what has come from the host and may wait for it;
+    it is asked only when the firmware has nothing else to do. ``send(data)`` takes what goes out.
+    """
+
+    def __init__(
+        self, driver: str, receive: Callable[[bool], bytes], send: Callable[[bytes], None]
+    ) -> None:
+        if driver not in FAMILIES:
+            raise BoardError(
+                f"the virtual board has no UART of the family '{driver}'",
+                hint=f"It has {', '.join(FAMILIES)}; QEMU may have the board.",
+            )
+        self._family = FAMILIES[driver]
+        self._receive, self._send = receive, send
+        self._registers: dict[int, int] = {}
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._polls = 0
+
+    def reset(self) -> None:
+        """As after power-on; bytes under way stay."""
+        self._registers.clear()
+
+    def read(self, offset: int) -> int:
+        family = self._family
+        if offset == family.status:
+            if not self._incoming:
+                self._polls += 1
+                self.fetch(wait=self._polls > IDLE_POLLS)
+            return family.always | (family.received if self._incoming else 0)
+        if offset == family.data_in:
+            return self._incoming.pop(0) if self._incoming else 0
+        return self._registers.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        if offset == self._family.data_out:
+            self._polls = 0
+            self._outgoing.append(value & 0xFF)
+            if len(self._outgoing) >= 1024:
+                self.flush()
+        else:
+            self._registers[offset] = value
+
+    def fetch(self, wait: bool) -> None:
+        """Takes in what the host has sent; with ``wait``, sends all first and waits a little."""
+        if wait:
+            self.flush()
+        self._incoming += self._receive(wait)
+        if self._incoming:
+            self._polls = 0
+
+    def flush(self) -> None:
+        """Sends what the firmware has written."""
+        if self._outgoing:
+            data = bytes(self._outgoing)
+            self._outgoing.clear()
+            self._send(data)
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether a received byte waits and may interrupt."""
+        offset, mask = self._family.interrupt
+        return bool(self._incoming and self._registers.get(offset, 0) & mask)
