@@ -1,0 +1,6 @@
+"""The PlatformIO project around a compiled network: written, built, measured."""
+
+from tinyvision.firmware.build import BuildResult, build
+from tinyvision.firmware.project import Project, open_project, write_project
+
+__all__ = ["BuildResult", "Project", "build", "open_project", "write_project"]

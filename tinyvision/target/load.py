@@ -144,14 +144,13 @@ def _banks(table: Table, memories: Sequence[Memory], layout: Layout | None) -> t
     banks = []
     for name in table.texts("banks"):
         memory = _find(table, memories, name)
-        address = memory.address
+        stack, data = (0, 0)
         if layout and name == layout.ram:
-            address += layout.stack_bytes + layout.data_bytes
-        address += GUARD_BYTES
-        size = memory.end - GUARD_BYTES - address
+            stack, data = layout.stack_bytes, layout.data_bytes
+        size = memory.size_bytes - stack - data - 2 * GUARD_BYTES
         if size <= 0:
             raise table.fail(f"nothing is left of bank '{name}' for the model")
-        banks.append(Bank(name, address, size))
+        banks.append(Bank(name, memory.address + stack + GUARD_BYTES, size))
     if not banks:
         raise table.fail("key 'banks' must name at least one memory for tensors")
     return tuple(banks)
