@@ -100,7 +100,7 @@ def softmax(site: Site) -> list[Op]:
     # The multiplier of the differences must exceed one, or TFLite aborts (softmax.cc).
     if not beta * x.scale * (1 << 26) > 1:
         site.refuse(f"beta = {beta:g} with the input's scale {x.scale:g} is too small", x.name)
-    _fixed_scale(site, y, 1 / 256, -128, tolerance=0.001)
+    _fixed_scale(site, y, 1 / 256, -128)
     return [ops.Softmax(name=site.name, inputs=(x.name,), outputs=(y.name,), beta=beta)]
 
 
@@ -154,11 +154,9 @@ def _quantized_bytes(site: Site, tensor: Tensor) -> None:
     site.per_tensor(tensor)
 
 
-def _fixed_scale(
-    site: Site, y: Tensor, scale: float, zero_point: int, tolerance: float = 0.0
-) -> None:
+def _fixed_scale(site: Site, y: Tensor, scale: float, zero_point: int) -> None:
     """TFLite fixes the output's quantization of operators with a bounded range."""
-    if abs(y.scale - scale) > scale * tolerance or y.zero_point != zero_point:
+    if (y.scale, y.zero_point) != (scale, zero_point):
         site.refuse(
             f"its output has scale {y.scale:g} and zero point {y.zero_point}, "
             f"not {scale:g} and {zero_point}",

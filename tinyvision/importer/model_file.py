@@ -225,8 +225,8 @@ def _check_flow(model: RawModel) -> None:
         if index in defined:
             raise file.damaged(f"input tensor {index} is a constant, or listed twice")
         defined.add(index)
-    # A variable tensor holds its value from the run before.
-    defined |= {t.index for t in model.tensors if t.is_variable}
+    # A variable tensor holds its value from the run before, an empty one needs none.
+    defined |= {t.index for t in model.tensors if t.is_variable or 0 in t.shape}
     for op in model.operators:
         what = f"operator {op.index}"
         for index in checked(tuple(i for i in op.inputs if i != OPTIONAL), f"an input of {what}"):

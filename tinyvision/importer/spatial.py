@@ -91,7 +91,7 @@ def resize(kind: type[ops.ResizeNearest] | type[ops.ResizeBilinear]) -> Converte
         if kind is ops.ResizeBilinear:
             site.ignore("new_height", "new_width")  # deprecated, replaced by the second input
         align, half = site.flag("align_corners"), site.flag("half_pixel_centers")
-        if align and half:
+        if align and half and kind is ops.ResizeBilinear:
             site.refuse("align_corners and half_pixel_centers exclude each other")
         return [
             kind(
