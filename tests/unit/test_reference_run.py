@@ -130,6 +130,52 @@ def test_softmax_of_equal_and_of_distant_values():
     assert set(y[2]) == {26}
 
 
+def test_softmax_of_more_values_than_it_can_tell_apart():
+    """600 equal values have 1/600 each, which rounds to 0."""
+    op = ops.Softmax(name="op", inputs=("x",), outputs=("y",))
+    graph = one_op(op, [tensor("x", (1, 600), 0.1), tensor("y", (1, 600), 1 / 256, -128)])
+    assert set(reference.run(graph, [np.zeros((1, 600), np.int8)])[0].flat) == {-128}
+    few = one_op(op, [tensor("x", (1, 511), 0.1), tensor("y", (1, 511), 1 / 256, -128)])
+    assert_equals_tflite(few, [np.zeros((1, 511), np.int8)])
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-6, 0.1, 100.0])
+@pytest.mark.parametrize("ratio", [0.01, 1.0, 450.0, 600.0, 5000.0])
+def test_hard_swish_of_extreme_scales(scale, ratio):
+    """Shifts of 16 bits and more in 16-bit arithmetic."""
+    op = ops.HardSwish(name="op", inputs=("x",), outputs=("y",))
+    graph = one_op(op, [tensor("x", (256,), scale, 3), tensor("y", (256,), scale * ratio, -5)])
+    assert_equals_tflite(graph, [np.arange(-128, 128).astype(np.int8)])
+
+
+@pytest.mark.parametrize("scale", [2**-25, 1e-4, 9.0, 17.0, 33.0, 1e4])
+def test_softmax_of_extreme_scales(scale):
+    op = ops.Softmax(name="op", inputs=("x",), outputs=("y",))
+    graph = one_op(op, [tensor("x", (4, 6), scale), tensor("y", (4, 6), 1 / 256, -128)])
+    x = np.random.default_rng(0).integers(-128, 128, (4, 6), np.int8)
+    x[0], x[1, :2] = 5, (126, 127)
+    assert_equals_tflite(graph, [x])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 10.0, 1000.0])
+@pytest.mark.parametrize("kind", [ops.Logistic, ops.Tanh])
+def test_sigmoids_of_extreme_scales(kind, scale):
+    fixed = (1 / 256, -128) if kind is ops.Logistic else (1 / 128, 0)
+    op = kind(name="op", inputs=("x",), outputs=("y",))
+    graph = one_op(op, [tensor("x", (256,), scale, 3), tensor("y", (256,), *fixed)])
+    assert_equals_tflite(graph, [np.arange(-128, 128).astype(np.int8)])
+
+
+@pytest.mark.parametrize("ratio", [1e-9, 1e-6, 1e3, 1e9])
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 100.0])
+def test_leaky_relu_of_extreme_scales(alpha, ratio):
+    """Left shifts wrap in 32 bits; right shifts beyond 31 give zero."""
+    op = ops.LeakyRelu(name="op", inputs=("x",), outputs=("y",), alpha=alpha)
+    graph = one_op(op, [tensor("x", (256,), 0.05, 3), tensor("y", (256,), 0.05 * ratio, -5)])
+    if alpha / ratio < 2**30:
+        assert_equals_tflite(graph, [np.arange(-128, 128).astype(np.int8)])
+
+
 def test_convolution_is_fast():
     """4.7 million multiplications, a sample of the size of a small network."""
     rng = np.random.default_rng(0)

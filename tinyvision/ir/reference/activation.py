@@ -26,7 +26,12 @@ _SUM_BITS = 12
 
 
 def softmax(graph: Graph, op: Softmax, x: Array) -> Array:
-    """Exponentials with 5 integer bits, their sum with 12, one reciprocal, 8 bits of result."""
+    """Exponentials with 5 integer bits, their sum with 12, one reciprocal, 8 bits of result.
+
+    Where the exponentials of a row (each at most 1) sum to 512 or more, TFLite shifts a 32-bit
+    integer by 32 bits or more, which C leaves undefined: x86 gives 127 for every value that is not
+    the minimum, Arm -127. Here the shift means what it says: -128.
+    """
     params = softmax_params(graph, op)
     dtype = graph.tensor(op.outputs[0]).dtype
     low, high = dtype_clamp(dtype)
@@ -74,11 +79,11 @@ def hard_swish(graph: Graph, op: HardSwish, x: Array) -> Array:
     if exponent > 0:
         factor = _saturate16(factor << 1)
     if exponent < 0:
-        factor = rounding_divide_by_pot(factor, -exponent)
+        factor = _divide_by_pot16(factor, -exponent)
     factor = (factor + (1 << 15)) >> 1
     product = _high_mul16(factor, preshift, rounding=False)
     y = graph.tensor(op.outputs[0])
-    result = rounding_divide_by_pot(product, -params.output_exponent) + params.output_zero_point
+    result = _divide_by_pot16(product, -params.output_exponent) + params.output_zero_point
     clamped = np.clip(result, *dtype_clamp(y.dtype))
     return clamped.astype(y.dtype.numpy)
 
@@ -114,6 +119,15 @@ def _high_mul16(a: Array, b: Array | int, *, rounding: bool) -> Array:
         product = product + np.where(product >= 0, 1 << 14, 1 - (1 << 14))
     truncated = np.where(product >= 0, product >> 15, -((-product) >> 15))
     return _saturate16(truncated)
+
+
+def _divide_by_pot16(x: Array, exponent: int) -> Array:
+    """gemmlowp's RoundingDivideByPOT in int16, whose mask of 16 bits or more is -1: then it rounds
+    away from zero, and zero up.
+    """
+    if exponent < 16:
+        return rounding_divide_by_pot(x, exponent)
+    return np.where(x >= 0, 1, -1)
 
 
 def _saturate16(x: Array) -> Array:
