@@ -79,13 +79,14 @@ def _shrink_operand(graph: Graph, op: Op) -> Graph | None:
     """A constant operand that repeats itself along an axis that broadcasting repeats anyway."""
     if not isinstance(op, (*_BINARY, ops.Prelu)):
         return None
-    for name, partner in (op.inputs, op.inputs[::-1]):
-        data, other = graph.tensor(name).data, graph.tensor(partner).shape
-        if data is None or len(other) < data.ndim:
+    for position, partner in ((0, 1), (1, 0)):
+        operand = graph.tensor(op.inputs[position])
+        other = graph.tensor(op.inputs[partner]).shape
+        if operand.data is None or len(other) < operand.data.ndim:
             continue
-        small = _unrepeated(data, other[len(other) - data.ndim :])
-        if small.shape != data.shape:
-            return _with_operand(graph, op, name, small)
+        small = _unrepeated(operand.data, other[len(other) - operand.data.ndim :])
+        if small.shape != operand.shape:
+            return _with_operand(graph, op, position, small)
     return None
 
 
@@ -98,9 +99,10 @@ def _unrepeated(data: Array, partner: tuple[int, ...]) -> Array:
     return data
 
 
-def _with_operand(graph: Graph, op: Op, name: str, data: Array) -> Graph:
-    """``op`` reads ``data`` instead of ``name``, which others may go on reading."""
-    tensor = graph.tensor(name)
-    small = Tensor(fresh_name(graph.tensors, name), data.shape, tensor.dtype, tensor.quant, data)
-    inputs = tuple(small.name if other == name else other for other in op.inputs)
-    return replace_op(graph, op, replace(op, inputs=inputs), tensors=(small,))
+def _with_operand(graph: Graph, op: Op, position: int, data: Array) -> Graph:
+    """``op`` reads ``data`` instead of its input at ``position``."""
+    old = graph.tensor(op.inputs[position])
+    small = Tensor(fresh_name(graph.tensors, old.name), data.shape, old.dtype, old.quant, data)
+    inputs = list(op.inputs)
+    inputs[position] = small.name
+    return replace_op(graph, op, replace(op, inputs=tuple(inputs)), tensors=(small,))

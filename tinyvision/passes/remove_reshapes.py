@@ -16,7 +16,7 @@ def remove_reshapes(graph: Graph) -> Graph:
     Transposes in a row one remains, and a Reshape next to a FullyConnected or Mean is absorbed.
 
     Functions of single elements move up before a Reshape or Transpose, towards the operator that
-    may absorb them.
+    may absorb them, and so does a Mean before a Transpose, which then moves less or nothing.
     """
     return apply_everywhere(
         graph,
@@ -26,6 +26,7 @@ def remove_reshapes(graph: Graph) -> Graph:
         _before_fully_connected,
         _after_fully_connected,
         _after_mean,
+        _mean_before_transpose,
         _function_before_move,
     )
 
@@ -94,6 +95,33 @@ def _after_mean(graph: Graph, op: Op) -> Graph | None:
         if graph.tensor(op.outputs[0]).shape == result:
             return _absorb(graph, op, mean, replace(mean, outputs=op.outputs, keep_dims=keep_dims))
     return None
+
+
+def _mean_before_transpose(graph: Graph, op: Op) -> Graph | None:
+    """mean(transpose(x)) becomes transpose(mean(x)) over the axes that those are of x."""
+    if not isinstance(op, ops.Mean) or only_consumer(graph, op.inputs[0]) is not op:
+        return None
+    transpose = graph.producers().get(op.inputs[0])
+    if not isinstance(transpose, ops.Transpose):
+        return None
+    (middle,) = transpose.outputs
+    source, y = graph.tensor(transpose.inputs[0]), graph.tensor(op.outputs[0])
+    axes = tuple(sorted(transpose.perm[axis] for axis in op.axes))
+    if op.keep_dims:
+        shape = tuple(1 if axis in axes else extent for axis, extent in enumerate(source.shape))
+        perm = transpose.perm
+    else:
+        rest = [axis for axis in range(len(source.shape)) if axis not in axes]
+        shape = tuple(source.shape[axis] for axis in rest)
+        perm = tuple(rest.index(axis) for axis in transpose.perm if axis in rest)
+    swapped = {
+        transpose.name: replace(op, inputs=(source.name,), outputs=(middle,), axes=axes),
+        op.name: replace(transpose, inputs=(middle,), outputs=(y.name,), perm=perm),
+    }
+    return graph.with_ops(
+        tuple(swapped.get(other.name, other) for other in graph.ops),
+        {**graph.tensors, middle: replace(y, name=middle, shape=shape)},
+    )
 
 
 def _function_before_move(graph: Graph, op: Op) -> Graph | None:
