@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.one_op import assert_equals_tflite, random_inputs
 from tests.support.op_strategies import SEEDS, STRATEGIES, requantize_unsigned
 from tinyvision.ir import ops
+from tinyvision.ir.verify import verify
 
 
 def _all_values(graph, inputs):
@@ -26,6 +27,7 @@ def _all_values(graph, inputs):
 @given(data=st.data())
 def test_operator_equals_tflite(kind, data):
     graph = data.draw(STRATEGIES[kind])
+    verify(graph)
     inputs = random_inputs(graph, np.random.default_rng(data.draw(SEEDS)))
     assert_equals_tflite(graph, _all_values(graph, inputs))
 

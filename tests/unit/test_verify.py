@@ -113,6 +113,12 @@ def test_weights_must_be_constant() -> None:
         verify(b.build(b.op(ops.Conv2D, x, weights, bias, stride=(1, 1))))
 
 
+def test_softmax_needs_a_sum_that_fits() -> None:
+    b = GraphBuilder()
+    with pytest.raises(ValueError, match="overflows"):
+        verify(b.build(b.op(ops.Softmax, b.input((1, 4096)), quant=(1 / 256, -128))))
+
+
 def test_edges() -> None:
     graph = sound()
     (output,) = graph.outputs

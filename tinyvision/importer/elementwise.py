@@ -100,6 +100,9 @@ def softmax(site: Site) -> list[Op]:
     # The multiplier of the differences must exceed one, or TFLite aborts (softmax.cc).
     if not beta * x.scale * (1 << 26) > 1:
         site.refuse(f"beta = {beta:g} with the input's scale {x.scale:g} is too small", x.name)
+    if x.shape[-1] > 4095:
+        # Each exponential is at most 1, and their sum has 12 integer bits (reference/softmax.h).
+        site.refuse(f"it is over {x.shape[-1]} values, whose sum overflows", x.name)
     _fixed_scale(site, y, 1 / 256, -128)
     return [ops.Softmax(name=site.name, inputs=(x.name,), outputs=(y.name,), beta=beta)]
 

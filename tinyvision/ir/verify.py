@@ -230,6 +230,12 @@ def _check_weighted(graph: Graph, op: Op, where: str) -> None:
         _rule(not any(weights.quant.zero_points), where, "the zero point of the weights must be 0")
 
 
+def _check_softmax(graph: Graph, op: Op, where: str) -> None:
+    _check_int8(graph, op, where)
+    values = graph.tensor(op.inputs[0]).shape[-1]
+    _rule(values < 4096, where, f"the sum of {values} exponentials overflows int32")
+
+
 def _check_same(graph: Graph, op: Op, where: str) -> None:
     """One element type and one quantization for everything."""
     tensors = (*graph.input_tensors(op), *graph.output_tensors(op))
@@ -284,7 +290,6 @@ _CHECKS: dict[type[Op], _Check] = {
             ops.Sub,
             ops.Mul,
             ops.Mean,
-            ops.Softmax,
             ops.Logistic,
             ops.Tanh,
             ops.HardSwish,
@@ -292,6 +297,7 @@ _CHECKS: dict[type[Op], _Check] = {
         ),
         _check_int8,
     ),
+    ops.Softmax: _check_softmax,
     ops.Prelu: _check_prelu,
     ops.Requantize: _check_requantize,
     ops.Quantize: _check_quantize,
