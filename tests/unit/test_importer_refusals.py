@@ -10,7 +10,24 @@ import numpy as np
 import pytest
 import tflite
 
-from tests.support.one_op import constant, one_op, quant, tensor
+from tests.support.one_op import quant, tensor
+from tests.support.tflite_samples import (
+    add,
+    concatenate,
+    conv,
+    dense,
+    depthwise,
+    leaky,
+    mean,
+    pad,
+    pool,
+    reshape,
+    resize,
+    softmax,
+    split,
+    strided,
+    unary,
+)  # fmt: skip
 from tests.support.tflite_writer import TfliteFile, Written, draft
 from tinyvision import importer
 from tinyvision.errors import ModelError, UnsupportedError
@@ -19,100 +36,6 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.types import DType, QuantParams, Tensor
 
 Bend = Callable[[TfliteFile], Any]
-
-
-def conv() -> Graph:
-    weights = QuantParams((0.5, 0.25), (0, 0), 0)
-    tensors = [
-        tensor("x", (1, 5, 5, 2), 0.5),
-        constant("w", np.ones((2, 3, 3, 2), np.int8), weights),
-        constant("b", np.ones(2, np.int32), QuantParams((0.25, 0.125), (0, 0), 0)),
-        tensor("y", (1, 3, 3, 2), 1.0),
-    ]
-    op = ops.Conv2D(name="op", inputs=("x", "w", "b"), outputs=("y",), stride=(1, 1))
-    return one_op(op, tensors)
-
-
-def depthwise() -> Graph:
-    tensors = [
-        tensor("x", (1, 5, 5, 2), 0.5),
-        constant("w", np.ones((1, 3, 3, 4), np.int8), quant(0.5)),
-        constant("b", np.ones(4, np.int32), quant(0.25)),
-        tensor("y", (1, 3, 3, 4), 1.0),
-    ]
-    op = ops.DepthwiseConv2D(
-        name="op", inputs=("x", "w", "b"), outputs=("y",), multiplier=2, stride=(1, 1)
-    )
-    return one_op(op, tensors)
-
-
-def dense() -> Graph:
-    tensors = [
-        tensor("x", (1, 6), 0.5),
-        constant("w", np.ones((4, 6), np.int8), quant(0.5)),
-        constant("b", np.ones(4, np.int32), quant(0.25)),
-        tensor("y", (1, 4), 1.0),
-    ]
-    op = ops.FullyConnected(name="op", inputs=("x", "w", "b"), outputs=("y",))
-    return one_op(op, tensors)
-
-
-def pool() -> Graph:
-    op = ops.MaxPool2D(name="op", inputs=("x",), outputs=("y",), window=(2, 2), stride=(2, 2))
-    return one_op(op, [tensor("x", (1, 4, 4, 2)), tensor("y", (1, 2, 2, 2))])
-
-
-def add() -> Graph:
-    op = ops.Add(name="op", inputs=("a", "b"), outputs=("y",))
-    return one_op(op, [tensor("a", (4,)), tensor("b", (4,)), tensor("y", (4,), 2.0)])
-
-
-def concatenate() -> Graph:
-    op = ops.Concatenation(name="op", inputs=("a", "b"), outputs=("y",), axis=0)
-    return one_op(op, [tensor("a", (4,)), tensor("b", (4,)), tensor("y", (8,))])
-
-
-def unary(kind: type[ops.Op], scale: float = 1.0, zero_point: int = 0, **fields: Any) -> Graph:
-    op = kind(name="op", inputs=("x",), outputs=("y",), **fields)
-    return one_op(op, [tensor("x", (1, 4)), tensor("y", (1, 4), scale, zero_point)])
-
-
-def softmax() -> Graph:
-    return unary(ops.Softmax, 1 / 256, -128)
-
-
-def leaky() -> Graph:
-    return unary(ops.LeakyRelu, alpha=0.5)
-
-
-def reshape() -> Graph:
-    op = ops.Reshape(name="op", inputs=("x",), outputs=("y",))
-    return one_op(op, [tensor("x", (2, 3)), tensor("y", (6,))])
-
-
-def resize() -> Graph:
-    op = ops.ResizeBilinear(name="op", inputs=("x",), outputs=("y",))
-    return one_op(op, [tensor("x", (1, 2, 2, 1)), tensor("y", (1, 4, 4, 1))])
-
-
-def mean() -> Graph:
-    op = ops.Mean(name="op", inputs=("x",), outputs=("y",), axes=(1,))
-    return one_op(op, [tensor("x", (1, 4)), tensor("y", (1,))])
-
-
-def pad() -> Graph:
-    op = ops.Pad(name="op", inputs=("x",), outputs=("y",), pads=((1, 1),), value=5)
-    return one_op(op, [tensor("x", (4,)), tensor("y", (6,))])
-
-
-def split() -> Graph:
-    op = ops.Split(name="op", inputs=("x",), outputs=("y", "z"), axis=0)
-    return one_op(op, [tensor("x", (4,)), tensor("y", (2,)), tensor("z", (2,))])
-
-
-def strided() -> Graph:
-    op = ops.Slice(name="op", inputs=("x",), outputs=("y",), begin=(0,), strides=(2,))
-    return one_op(op, [tensor("x", (5,)), tensor("y", (3,))])
 
 
 def option(**fields: Any) -> Bend:
