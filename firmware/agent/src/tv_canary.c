@@ -38,5 +38,5 @@ uint32_t tv_paint_depth(const uint8_t *memory, uint32_t size)
     while (depth < size && memory[depth] == paint_of(memory + depth)) {
         depth++;
     }
-    return depth;
+    return depth & ~3u;
 }
