@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 import serial
@@ -27,6 +28,11 @@ from tinyvision.errors import DeviceError
 
 log = logging.getLogger(__name__)
 
+MAX_DAMAGED = 8
+"""So many times a request is sent again because it arrived damaged."""
+RESTART = b"\1"
+"""Payload of FAULT that makes a faulted agent start over."""
+
 BAUD = 115200
 REPLY_SECONDS = 1.0
 FIRST_REPLY_SECONDS = 0.3
@@ -36,7 +42,9 @@ FIRST_REPLY_SECONDS = 0.3
 class FaultReport(DeviceError):
     """The firmware hit a hard fault; ``fault`` has the registers."""
 
-    def __init__(self, fault: Fault, symbols: Symbols | None, where: str) -> None:
+    def __init__(
+        self, fault: Fault, symbols: Symbols | None, where: str, seen: str | None = None
+    ) -> None:
         self.fault = fault
         name = symbols.describe if symbols else "0x{:08x}".format
         what = f"the firmware faulted at {name(fault.pc)}"
@@ -45,9 +53,11 @@ class FaultReport(DeviceError):
         why = ", ".join(fault.causes)
         if fault.address is not None:
             why += f" (address 0x{fault.address:08x})"
-        super().__init__(
-            what, where, f"{why}; called from {name(fault.lr)}", "Reset the board to go on."
-        )
+        if symbols and symbols.at(fault.lr & ~1):
+            why += f"; called from {name(fault.lr)}"
+        if seen:
+            why += f"; the virtual board saw: {seen}"
+        super().__init__(what, where, why, "Where it does not restart by itself, reset the board.")
 
 
 class Rejected(DeviceError):
@@ -64,6 +74,10 @@ class Rejected(DeviceError):
         )
 
 
+class _Damaged(Exception):
+    """The agent says that a request did not arrive whole."""
+
+
 class NoAnswer(DeviceError):
     """Nothing, or nothing sensible, came back in time."""
 
@@ -71,12 +85,21 @@ class NoAnswer(DeviceError):
 class Link:
     """A connection to an agent on ``port``: a device name or a pyserial URL (``socket://...``).
 
-    Context manager. ``symbols`` of the firmware make fault reports readable.
+    Context manager. ``symbols`` of the firmware make fault reports readable; ``witness`` tells
+    what else is known of a failure (a virtual board sees more than its firmware does).
     """
 
-    def __init__(self, port: str, *, baud: int = BAUD, symbols: Symbols | None = None) -> None:
+    def __init__(
+        self,
+        port: str,
+        *,
+        baud: int = BAUD,
+        symbols: Symbols | None = None,
+        witness: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.port = port
         self.symbols = symbols
+        self._witness = witness
         self.resent = 0
         self._decoder = Decoder()
         self._seq = 0
@@ -131,15 +154,20 @@ class Link:
         wire = encode(Frame(self._seq, command, payload))
         timeout = timeout_seconds + (len(wire) + 1100) * self._seconds_per_byte
         heard_before, bad_before = self._decoder.bytes, self._decoder.bad_frames
-        for attempt in range(attempts):
-            if attempt:
-                self.resent += 1
-                log.debug("%s: sending %s again", self.port, command.name)
+        timeouts = damaged = 0
+        while timeouts < attempts and damaged < MAX_DAMAGED:
+            first = not timeouts and not damaged
+            self.resent += not first
             # The zero in front ends whatever half a frame the agent may hold.
-            self._write(b"\0" + wire if attempt or command is Command.IDENTIFY else wire)
-            answer = self._await_answer(command, time.monotonic() + timeout)
+            self._write(wire if first and command is not Command.IDENTIFY else b"\0" + wire)
+            try:
+                answer = self._await_answer(command, time.monotonic() + timeout)
+            except _Damaged:  # not executed, so it may always be sent again
+                damaged += 1
+                continue
             if answer is not None:
                 return answer
+            timeouts += 1
         heard = self._decoder.bytes - heard_before
         if heard:
             raise NoAnswer(
@@ -158,38 +186,40 @@ class Link:
         )
 
     def _await_answer(self, command: Command, deadline: float) -> bytes | None:
-        """The payload of the answer to the current request, or None: send again."""
+        """The payload of the answer to the current request, None after the deadline."""
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
             for frame in self._decoder.feed(self._receive(left)):
                 if frame.seq == 0 and frame.command == Command.FAULT | RESPONSE:
-                    raise FaultReport(self._fault(frame), self.symbols, self.port)
+                    raise self._fault_report(frame.body[1:])
                 if frame.seq == 0 and frame.command == Command.BAD_FRAME | RESPONSE:
-                    return None
+                    raise _Damaged
                 if frame.seq != self._seq or frame.command != command | RESPONSE or not frame.body:
                     log.debug("%s: a stray frame, command 0x%02x", self.port, frame.command)
                     continue
                 status = frame.body[0]
                 if status == Status.OK:
                     return frame.body[1:]
-                if status == Status.BAD_FRAME:
-                    return None
-                if status == Status.FAULT and command is not Command.FAULT:
-                    self._raise_fault()
+                if status == Status.FAULT:
+                    if command is Command.FAULT:
+                        return frame.body[1:]
+                    raise self._past_fault()
                 raise Rejected(status, command.name.lower(), self.port)
 
-    def _raise_fault(self) -> None:
-        """Asks for the fault that the agent says it had."""
-        report = self.request(Command.FAULT)
-        raise FaultReport(self._fault(Frame(0, 0, b"\0" + report)), self.symbols, self.port)
+    def _past_fault(self) -> FaultReport:
+        """Asks for the fault that the agent says it has had, and restarts it."""
+        report = self._fault_report(self.request(Command.FAULT))
+        self.request(Command.FAULT, RESTART)
+        return report
 
-    def _fault(self, frame: Frame) -> Fault:
+    def _fault_report(self, message: bytes) -> FaultReport:
         try:
-            return Fault.parse(frame.body[1:])
+            fault = Fault.parse(message)
         except ProtocolError:
-            return Fault(0, 0, 0, 0, 0, None, 0)
+            fault = Fault(0, 0, 0, 0, 0, None, 0)
+        return FaultReport(fault, self.symbols, self.port, self._witness())
 
     def _write(self, data: bytes) -> None:
         try:
@@ -215,6 +245,9 @@ class Link:
             raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> DeviceError:
+        seen = self._witness()
+        if seen:
+            return DeviceError("the firmware has crashed", self.port, seen)
         return DeviceError(
             "the connection broke",
             self.port,

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinyvision.device.virtual.board import VirtualBoard
+from tinyvision.device.virtual.qemu import QemuBoard
 from tinyvision.errors import BoardError
 from tinyvision.target.board import Board
 
-__all__ = ["VirtualBoard", "open_board"]
+__all__ = ["QemuBoard", "VirtualBoard", "open_board"]
 
 
-def open_board(elf: Path, board: Board) -> VirtualBoard:
+def open_board(elf: Path, board: Board) -> VirtualBoard | QemuBoard:
     """Switches on ``board``'s virtual twin with the firmware ``elf``; a context manager."""
     if board.hardware is None:
         raise BoardError(f"board '{board.name}' has no virtual twin", hint="Use --host.")
-    return VirtualBoard(elf, board)
+    if not elf.is_file():
+        raise BoardError("there is no firmware to run", str(elf), hint="Build it first.")
+    kind = QemuBoard if board.hardware.twin.engine == "qemu" else VirtualBoard
+    return kind(elf, board)

@@ -12,6 +12,9 @@ BASE = 0xE0000000
 BLOCKS = ((0xE0000000, 0x3000), (0xE000E000, 0x1000), (0xE0040000, 0x3000))
 """Address and size of what answers: ITM, DWT, FPB; SCS; TPIU, ETM."""
 
+LATENCY = 1024
+"""Instructions by which a SysTick interrupt may be late: the longest basic block and more."""
+
 SVC, PENDSV, SYSTICK, FIRST_IRQ = 11, 14, 15, 16
 
 _DWT_CTRL, _DWT_CYCCNT = 0xE0001000, 0xE0001004
@@ -132,7 +135,10 @@ class SystemSpace:
             if not self[SYST_CSR] & 1:
                 return self[address]
             reload = self[_SYST_RVR]
-            return reload - (self._now() - self._tick_base) % (reload + 1)
+            passed = (self._now() - self._tick_base) % (reload + 1)
+            if self[SYST_CSR] & 2 and passed < LATENCY and self._wraps() > self._tick_seen:
+                return 0  # the interrupt comes with the next block; time stands still till then
+            return reload - passed
         if address == SYST_CSR:
             return self._read_systick_status()
         if address == _ICSR:
