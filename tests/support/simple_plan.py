@@ -21,11 +21,16 @@ def fastest(op: Op, kernels: tuple[Kernel, ...]) -> Kernel:
     return kernels[0]
 
 
+def last(op: Op, kernels: tuple[Kernel, ...]) -> Kernel:
+    """The slowest candidate: the portable one where there are several."""
+    return kernels[-1]
+
+
 def simple_plan(graph: Graph, core: Core, choice: Choice = fastest) -> Plan:
     """Every tensor and scratch buffer disjoint, one bank each; ``choice`` picks the kernels."""
     steps: list[Step] = []
     buffers: dict[str, Buffer] = {}
-    last = len(graph.ops)
+    end = len(graph.ops)
 
     def place(name: str, size_bytes: int, first_step: int, last_step: int, scratch: bool) -> None:
         buffers[name] = Buffer(
@@ -33,11 +38,11 @@ def simple_plan(graph: Graph, core: Core, choice: Choice = fastest) -> Plan:
         )
 
     for name in graph.inputs:
-        place(name, graph.tensor(name).size_bytes, -1, last, False)
+        place(name, graph.tensor(name).size_bytes, -1, end, False)
     for index, op in enumerate(graph.ops):
         kernel = choice(op, candidates(graph, op, core))
         for name in op.outputs:
-            place(name, graph.tensor(name).size_bytes, index, last, False)
+            place(name, graph.tensor(name).size_bytes, index, end, False)
         scratch = f"scratch {index}" if kernel.scratch_bytes else ""
         if scratch:
             place(scratch, kernel.scratch_bytes, index, index, True)

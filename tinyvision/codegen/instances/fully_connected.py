@@ -1,0 +1,67 @@
+"""Instances of FullyConnected."""
+
+from __future__ import annotations
+
+from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg
+from tinyvision.codegen.packing import (
+    folded_bias,
+    pack_rows,
+    requant_context,
+    requant_tables,
+    wrapped,
+)
+from tinyvision.ir.derive import conv_requant
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import FullyConnected, Op
+from tinyvision.kernels.conv2d import padded_taps
+from tinyvision.kernels.fully_connected import BLOCK_CHANNELS
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.requant import requantization
+
+
+def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
+    assert isinstance(op, FullyConnected)
+    x, requant, params = (
+        graph.tensor(op.inputs[0]),
+        requantization(graph, op),
+        conv_requant(graph, op),
+    )
+    weights, bias = graph.tensor(op.inputs[1]).data, graph.tensor(op.inputs[2]).data
+    assert weights is not None and bias is not None
+    channels, depth = weights.shape
+    rows = x.elements // depth
+    tensors = (TensorArg(op.inputs[0]), TensorArg(op.outputs[0]))
+    context = {**requant_context(requant), "depth": depth, "channels": channels}
+    if kernel.template == "fully_connected":
+        return Instance(
+            args=(
+                *tensors,
+                ConstArg("weights", weights),
+                ConstArg("bias", wrapped(bias)),
+                *requant_tables(requant),
+            ),
+            context={
+                **context,
+                "rows": rows,
+                "input_zero_point": params.input_zero_point,
+                "weights_zero_point": params.weights_zero_point,
+            },
+        )
+    sums = weights.sum(axis=1, dtype="int64")
+    return Instance(
+        args=(
+            *tensors,
+            ConstArg("weights", pack_rows(weights[None], BLOCK_CHANNELS, widened_in_order=False)),
+            ConstArg("bias", folded_bias(bias, sums, params.input_zero_point)),
+            *requant_tables(requant),
+            ScratchArg(),
+        ),
+        context={
+            **context,
+            "pixels": rows,
+            "taps": padded_taps(depth),
+            "group_channels": channels,
+            "block_pixels": 1,
+            "block_channels": BLOCK_CHANNELS,
+        },
+    )

@@ -1,0 +1,88 @@
+"""Kernels of Conv2D: direct in portable C, and for SIMD cores rows of a matrix product."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import Conv2D, Op
+from tinyvision.ir.types import Array
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.requant import requantization
+from tinyvision.kernels.window import NOTHING, Window, diagonal, window
+from tinyvision.target.core import Core
+
+BLOCK_PIXELS = 2
+"""Output pixels whose inputs the SIMD kernels widen and multiply at once."""
+BLOCK_CHANNELS = 2
+"""Output channels that the SIMD kernels sum at once."""
+
+
+def padded_taps(taps: int) -> int:
+    """Products a channel in the SIMD kernels, which take four at a time."""
+    return -(-taps // 4) * 4
+
+
+def column_bytes(taps: int, pixels: int) -> int:
+    """Scratch of the SIMD kernels: ``pixels`` columns of int16 inputs, a multiple of 8."""
+    return pixels * padded_taps(taps) * 2
+
+
+def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
+    assert isinstance(op, Conv2D)
+    shape = window(graph, op)
+    tables = requantization(graph, op).table_bytes + 4 * shape.channels
+    kernels = []
+    if core.dsp:
+        template = "conv2d_1x1_dsp" if shape.is_pointwise else "conv2d_dsp"
+        kernels.append(
+            Kernel(
+                template,
+                template,
+                scratch_bytes=column_bytes(shape.taps, BLOCK_PIXELS),
+                flash_bytes=padded_taps(shape.taps) * shape.channels + tables,
+                overlap=(_block_lead(shape), None, None),
+            )
+        )
+    kernels.append(
+        Kernel(
+            "conv2d",
+            "conv2d",
+            flash_bytes=shape.taps * shape.channels + tables,
+            overlap=(_element_lead(shape), None, None),
+        )
+    )
+    return tuple(kernels)
+
+
+def _input_bytes(shape: Window) -> int:
+    return shape.batch * shape.input[0] * shape.input[1] * shape.depth
+
+
+def _block_lead(shape: Window) -> int:
+    """The SIMD kernels: a block of pixels of one row is read, then written, group by group;
+    pointwise convolutions take blocks across rows.
+    """
+    row = shape.pixels if shape.is_pointwise else shape.output[1]
+    pixels = np.arange(shape.pixels, dtype=np.int64).reshape(-1, row)
+    first = pixels[:, ::BLOCK_PIXELS]
+    last = np.minimum(first + BLOCK_PIXELS - 1, pixels[:, -1:])
+    reads = shape.first_reads().reshape(-1, row)
+    lowest = np.minimum.reduceat(reads, np.arange(0, row, BLOCK_PIXELS), axis=1)
+    group = np.arange(shape.groups)[:, None, None]
+    written = last * shape.channels + group * shape.group_channels
+    written = np.where(group == 0, first * shape.channels, written)
+    return diagonal(written, _in_group(shape, lowest, group), _input_bytes(shape))
+
+
+def _element_lead(shape: Window) -> int:
+    """The portable kernel: each output element reads its own window."""
+    pixels = np.arange(shape.pixels, dtype=np.int64)
+    group = np.arange(shape.groups)[:, None]
+    written = pixels * shape.channels + (group + 1) * shape.group_channels - 1
+    return diagonal(written, _in_group(shape, shape.first_reads(), group), _input_bytes(shape))
+
+
+def _in_group(shape: Window, reads: Array, group: Array) -> Array:
+    moved: Array = np.where(reads == NOTHING, NOTHING, reads + group * shape.group_depth)
+    return moved

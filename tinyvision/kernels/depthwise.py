@@ -1,0 +1,101 @@
+"""Kernels of DepthwiseConv2D: direct in portable C; for SIMD cores channel by channel over int16
+lines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import DepthwiseConv2D, Op
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.requant import requantization
+from tinyvision.kernels.window import NOTHING, Window, diagonal, window
+from tinyvision.target.core import Core
+
+GROUP = 4
+"""Channels that the SIMD kernel copies into lines together: one word of an int8 pixel."""
+
+
+def line_elements(shape: Window) -> int:
+    """int16 elements of one channel's line: every input that an output row touches, padding
+    included, made even because they are read in pairs.
+    """
+    reach = (shape.output[1] - 1) * shape.stride[1] + shape.kernel[1]
+    return reach + (reach & 1)
+
+
+def lines_bytes(shape: Window) -> int:
+    """Scratch of the SIMD kernel: as many lines as kernel rows, for each channel of a group."""
+    return -(-GROUP * shape.kernel[0] * line_elements(shape) * 2 // 8) * 8
+
+
+def odd_outputs(shape: Window) -> bool:
+    """Whether some outputs' windows begin at odd elements of a line."""
+    return shape.stride[1] % 2 == 1 and shape.output[1] > 1
+
+
+def pair_starts(shape: Window) -> list[int]:
+    """First tap of each pair of a kernel row that the SIMD kernel is given: (0,1), (2,3), ...;
+    then, where ``odd_outputs``, (1,2), (3,4), ...
+
+    The last of an odd number of taps has a pair of its own, with nothing in it, only where no
+    pair of the second kind contains it.
+    """
+    columns = shape.kernel[1]
+    if odd_outputs(shape) and columns > 1:
+        return [*range(0, columns - 1, 2), *range(1, columns - 1, 2)]
+    return [*range(0, columns, 2)]
+
+
+def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
+    """The SIMD kernel finishes a group of channels before it begins the next, so its output may
+    lie on its input channel by channel only.
+    """
+    assert isinstance(op, DepthwiseConv2D)
+    shape = window(graph, op)
+    tables = requantization(graph, op).table_bytes + 4 * shape.channels
+    kernels = []
+    if core.dsp and op.multiplier == 1 and op.dilation == (1, 1):
+        pairs = shape.kernel[0] * len(pair_starts(shape))
+        kernels.append(
+            Kernel(
+                "depthwise_conv2d_dsp",
+                "depthwise_conv2d_dsp",
+                scratch_bytes=lines_bytes(shape),
+                flash_bytes=4 * pairs * shape.channels + tables,
+                overlap=(_plane_lead(shape), None, None),
+                overlap_step=shape.channels,
+            )
+        )
+    kernels.append(
+        Kernel(
+            "depthwise_conv2d",
+            "depthwise_conv2d",
+            flash_bytes=shape.taps * shape.channels + tables,
+            overlap=(_element_lead(shape, op.multiplier), None, None),
+        )
+    )
+    return tuple(kernels)
+
+
+def _plane_lead(shape: Window) -> int:
+    """Before an output row its input rows are copied; other channels' bytes are never touched."""
+    rows = np.arange(shape.output[0])
+    ends = rows * shape.stride[0] - shape.before[0] + shape.kernel[0]
+    copied = np.clip(ends, 0, shape.input[0])
+    tops = np.maximum(ends - shape.kernel[0], np.concatenate(([0], copied[:-1])))
+    images = np.arange(shape.batch)[:, None]
+    written = (images * shape.output[0] + rows) * shape.output[1]
+    read = np.where(tops < copied, (images * shape.input[0] + tops) * shape.input[1], NOTHING)
+    pixels = shape.batch * shape.input[0] * shape.input[1]
+    return diagonal(written, read, pixels) * shape.channels
+
+
+def _element_lead(shape: Window, multiplier: int) -> int:
+    """The portable kernel: pixel by pixel, channel by channel."""
+    reads = shape.first_reads()[:, None]
+    channel = np.arange(shape.channels)
+    read = np.where(reads == NOTHING, NOTHING, reads + channel // multiplier)
+    written = np.arange(shape.pixels, dtype=np.int64)[:, None] * shape.channels + channel
+    return diagonal(written, read, shape.batch * shape.input[0] * shape.input[1] * shape.depth)
