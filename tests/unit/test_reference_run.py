@@ -176,6 +176,15 @@ def test_leaky_relu_of_extreme_scales(alpha, ratio):
         assert_equals_tflite(graph, [np.arange(-128, 128).astype(np.int8)])
 
 
+def test_resize_never_leaves_its_input():
+    """3 to 5000: the step of 0.6 / 1024 is rounded to 1 / 1024 and runs past the end."""
+    op = ops.ResizeBilinear(name="op", inputs=("x",), outputs=("y",))
+    graph = one_op(op, [tensor("x", (1, 1, 3, 1)), tensor("y", (1, 1, 5000, 1))])
+    x = np.array([10, 20, 30], np.int8).reshape(1, 1, 3, 1)
+    y = reference.run(graph, [x])[0].ravel()
+    assert y[0] == 10 and set(y[2048:]) == {30}
+
+
 def test_convolution_is_fast():
     """4.7 million multiplications, a sample of the size of a small network."""
     rng = np.random.default_rng(0)

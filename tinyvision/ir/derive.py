@@ -328,6 +328,9 @@ def nearest_indices(size: int, output_size: int, op: ResizeNearest) -> tuple[int
 def interpolation(size: int, output_size: int, op: ResizeBilinear) -> Interpolation:
     """Positions in 1024ths of an input element (internal/reference/resize_bilinear.h,
     ResizeBilinearInteger; divisions truncate).
+
+    The rounded step can lead past the input's end where it is enlarged to more than a thousand
+    elements; TFLite reads beyond its buffer there, here the last element is repeated.
     """
     one = 1 << 10
     if op.align_corners and output_size > 1:
@@ -336,7 +339,7 @@ def interpolation(size: int, output_size: int, op: ResizeBilinear) -> Interpolat
         scale = (size * one + output_size // 2) // output_size
     offset = scale // 2 - one // 2 if op.half_pixel_centers else 0
     positions = [index * scale + offset for index in range(output_size)]
-    low = [max(int(position / one), 0) for position in positions]
+    low = [min(max(int(position / one), 0), size - 1) for position in positions]
     high = [min(int((position + one - 1) / one), size - 1) for position in positions]
     return Interpolation(
         tuple(low),
