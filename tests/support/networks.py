@@ -143,7 +143,9 @@ def candidates(graph: Graph, op: ops.Op, core: object) -> tuple[Kernel, ...]:
         x = graph.tensor(op.inputs[0])
         row = x.shape[2] * x.shape[3]
         fast = Kernel(kind, f"{kind}_fast", 0, 64, nothing)
-        return fast, Kernel(kind, f"{kind}_rows", 4 * row, 64, (0, None, None))
+        in_place = (0, None, None)
+        channels = x.shape[3]
+        return fast, Kernel(kind, f"{kind}_rows", 4 * row, 64, in_place, overlap_step=channels)
     if isinstance(op, ops.FullyConnected):
         return (Kernel(kind, kind, 0, graph.tensor(op.inputs[1]).size_bytes, nothing),)
     if isinstance(op, (ops.Add, ops.Reshape)):

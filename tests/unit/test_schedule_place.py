@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyvision.schedule.place import Item, Layout, Placement
+from tinyvision.schedule.place import Clearance, Item, Layout, Placement
 
 
 @st.composite
@@ -24,7 +24,8 @@ def problems(draw, most: int = 12):
         for lower in range(count):
             follows = items[lower].first == items[upper].last + 1
             if follows and draw(st.booleans()):
-                diagonals[lower, upper] = 8 * draw(st.integers(0, 8))
+                least = 8 * draw(st.integers(-6, 8))
+                diagonals[lower, upper] = Clearance(least, least >= 0 and draw(st.booleans()))
     return items, diagonals
 
 
@@ -41,23 +42,20 @@ def assert_sound(items, diagonals, layout: Layout) -> None:
             if meet:
                 assert apart
             elif (other, one) in diagonals:
-                assert apart or distance >= diagonals[other, one]
+                assert apart or allows(diagonals[other, one], distance)
             elif (one, other) in diagonals:
-                assert apart or -distance >= diagonals[one, other]
+                assert apart or allows(diagonals[one, other], -distance)
+
+
+def allows(clearance: Clearance, distance: int) -> bool:
+    least = clearance.least_bytes
+    return distance == least if clearance.exact else distance >= least
 
 
 def optimum(items, diagonals) -> int:
-    """By trying every sequence of items from low to high, each resting on those below."""
+    """By trying every sequence of items from low to high, each as low as those before allow."""
     placement = Placement(items, diagonals)
-    best = sum(item.size_bytes for item in items)
-    for sequence in permutations(range(len(items))):
-        offsets: dict[int, int] = {}
-        for index in sequence:
-            offsets[index] = max(
-                [0, *(offsets[j] + up for j, up, _ in placement.neighbours[index] if j in offsets)]
-            )
-        best = min(best, max(at + items[i].size_bytes for i, at in offsets.items()))
-    return best
+    return min(placement.first_fit(p).peak_bytes for p in permutations(range(len(items))))
 
 
 @given(problems())
@@ -89,15 +87,25 @@ def test_a_chain_that_shrinks_and_grows_reaches_its_load():
 
 def test_an_output_lies_diagonally_over_the_input_it_outgrows():
     items = [Item(64, 0, 1), Item(128, 2, 3)]
-    layout = Placement(items, {(1, 0): 64}).solve()
+    layout = Placement(items, {(1, 0): Clearance(64)}).solve()
     assert layout == Layout((64, 0), 128)
 
 
 @pytest.mark.parametrize("clearance", [0, 8, 64])
 def test_a_clearance_never_costs_more_than_lying_apart(clearance):
     items = [Item(64, 0, 1), Item(64, 2, 3)]
-    layout = Placement(items, {(1, 0): clearance}).solve()
+    layout = Placement(items, {(1, 0): Clearance(clearance)}).solve()
     assert layout.peak_bytes == 64 + clearance
+
+
+def test_an_exact_clearance_allows_nothing_in_between():
+    """The first item keeps both from the bottom; 8 above it would do but for the clearance."""
+    items = [Item(32, 0, 3), Item(64, 0, 1), Item(64, 2, 3)]
+    assert Placement(items, {(2, 1): Clearance(0, exact=True)}).solve().peak_bytes == 96
+    assert Placement(items, {(2, 1): Clearance(24, exact=True)}).solve().peak_bytes == 120
+    pinned = [Item(16, 2, 3), Item(64, 0, 1), Item(64, 2, 3)]
+    exact = Placement(pinned, {(2, 1): Clearance(64, exact=True)}).solve()
+    assert exact.peak_bytes == 128
 
 
 def test_solving_stops_at_the_target():

@@ -18,6 +18,7 @@ from tinyvision.ir.macs import graph_macs
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.check import check_plan
 from tinyvision.schedule.execute import execute
+from tinyvision.schedule.flash import CODE_BYTES
 from tinyvision.schedule.plan import align
 
 
@@ -193,6 +194,27 @@ def test_weights_that_exceed_flash_are_said():
     graph = net.graph(net.dense(net.input(1, 100), 100))
     with pytest.raises(FitError, match=r"of flash .* largest layer is 'op0' \(FullyConnected"):
         schedule.plan(graph, board(4096, flash_bytes=5000), candidates=candidates, macs_original=0)
+
+
+def test_scarce_flash_is_left_to_the_layers_with_most_work():
+    """Two layers of 10,000 weights, doubled in their fast form; the wide image has more MACs."""
+    net = Builder()
+    busy = net.conv(net.input(1, 8, 8, 100), 100)
+    graph = net.graph(net.conv(net.conv(busy, 100, 1, 8), 100))
+
+    def choose(graph, op, core):
+        size = graph.tensor(op.inputs[1]).size_bytes
+        return Kernel("conv", "fast", 0, 2 * size), Kernel("conv", "small", 0, size)
+
+    def variants(flash_bytes):
+        target = board(1 << 20, flash_bytes=flash_bytes + CODE_BYTES)
+        planned = schedule.plan(graph, target, candidates=choose, macs_original=0)
+        return [step.kernel.variant for step in planned.steps]
+
+    assert variants(60_000) == ["fast", "fast", "fast"]
+    assert variants(50_000) in (["fast", "fast", "small"], ["fast", "small", "fast"])
+    assert variants(40_000) == ["fast", "small", "small"]
+    assert variants(30_000) == variants(0) == ["small", "small", "small"]
 
 
 def test_unknown_schedules_and_constant_outputs_are_refused():

@@ -1,9 +1,8 @@
 """Offsets in one memory bank: items that are alive at the same time lie apart, within as few bytes
 as possible.
 
-Some pairs may lie diagonally over each other (an operator's output over its dying input): the
-``lower`` one may begin any number of bytes below the ``upper`` one, as long as it is at least their
-clearance, or lie above its end.
+Some pairs may lie diagonally over each other: an operator's output over its dying input, at a
+clearance that its kernel states.
 """
 
 from __future__ import annotations
@@ -27,8 +26,21 @@ class Item:
     last: int
 
 
-Diagonals = Mapping[tuple[int, int], int]
-"""``(lower, upper)`` to clearance, for the pairs that may overlap; not negative, aligned."""
+@dataclass(frozen=True)
+class Clearance:
+    """``input.offset - output.offset`` with which an output may overlap its input: ``least_bytes``
+    (aligned) and all above, or where ``exact`` that alone.
+    """
+
+    least_bytes: int
+    exact: bool = False
+
+
+Diagonals = Mapping[tuple[int, int], Clearance]
+"""``(output, input)`` to clearance, for the pairs that may overlap."""
+
+Spans = tuple[tuple[int, int], ...]
+"""Open intervals."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +57,11 @@ class Placement:
     def __init__(self, items: Sequence[Item], diagonals: Diagonals) -> None:
         self.items = tuple(items)
         self.sizes = [item.size_bytes for item in items]
-        # For every item its neighbours: (other, how far above it, how far below it this one lies).
-        self.neighbours: list[list[tuple[int, int, int]]] = [[] for _ in items]
+        # For every item its neighbours, and where it may not begin relative to where they do.
+        self.neighbours: list[list[tuple[int, Spans]]] = [[] for _ in items]
         for one, other in self._pairs(diagonals):
-            above = min(diagonals.get((other, one), self.sizes[other]), self.sizes[other])
-            below = min(diagonals.get((one, other), self.sizes[one]), self.sizes[one])
-            self.neighbours[one].append((other, above, below))
-            self.neighbours[other].append((one, below, above))
+            self.neighbours[one].append((other, self._forbidden(one, other, diagonals)))
+            self.neighbours[other].append((one, self._forbidden(other, one, diagonals)))
         self.load_bytes = self._load_bytes()
 
     def _pairs(self, diagonals: Diagonals) -> Iterable[tuple[int, int]]:
@@ -65,6 +75,17 @@ class Placement:
             pairs.update((min(index, other), max(index, other)) for other in alive)
             alive.append(index)
         return sorted(pairs)
+
+    def _forbidden(self, one: int, other: int, diagonals: Diagonals) -> Spans:
+        """Where ``one`` may not begin, relative to the start of ``other``."""
+        low, high = -self.sizes[one], self.sizes[other]
+        if found := diagonals.get((one, other)):
+            start = max(low, -found.least_bytes)
+            return ((low, start), (start, high)) if found.exact else ((start, high),)
+        if found := diagonals.get((other, one)):
+            end = min(high, found.least_bytes)
+            return ((low, end), (end, high)) if found.exact else ((low, end),)
+        return ((low, high),)
 
     def _load_bytes(self) -> int:
         """The most bytes that are alive at one time: a lower bound, blind to clearances."""
@@ -83,20 +104,24 @@ class Placement:
         offsets = [-1] * len(self.items)
         peak = 0
         for index in order:
-            forbidden = [
-                (offsets[other] - below, offsets[other] + above)
-                for other, above, below in self.neighbours[index]
-                if offsets[other] >= 0
-            ]
-            forbidden.sort()
-            offset = 0
-            for low, high in forbidden:
-                if offset <= low:
-                    break
-                offset = max(offset, high)
-            offsets[index] = offset
-            peak = max(peak, offset + self.sizes[index])
+            offsets[index] = self._lowest(index, offsets, 0)
+            peak = max(peak, offsets[index] + self.sizes[index])
         return Layout(tuple(offsets), peak)
+
+    def _lowest(self, index: int, offsets: Sequence[int], offset: int) -> int:
+        """The lowest place at ``offset`` or above for an item among those that have one."""
+        forbidden = [
+            (offsets[other] + low, offsets[other] + high)
+            for other, spans in self.neighbours[index]
+            if offsets[other] >= 0
+            for low, high in spans
+        ]
+        forbidden.sort()
+        for low, high in forbidden:
+            if offset <= low:
+                break
+            offset = max(offset, high)
+        return offset
 
     def solve(self, target_bytes: int = 0, effort: int = 300) -> Layout:
         """The best layout found; stops at once when one ends at ``target_bytes`` or below.
@@ -126,7 +151,7 @@ class Placement:
         items = self.items
         everything = range(len(items))
         crowd = [
-            sum(self.sizes[other] for other, _, _ in self.neighbours[i]) + self.sizes[i]
+            sum(self.sizes[other] for other, _ in self.neighbours[i]) + self.sizes[i]
             for i in everything
         ]
         yield list(everything)
@@ -151,7 +176,7 @@ class Placement:
             high = {i for i, at in enumerate(layout.offsets) if at + self.sizes[i] > goal}
             moved = list(current)
             for index in sorted(high):
-                crowd = [other for other, _, _ in self.neighbours[index]]
+                crowd = [other for other, _ in self.neighbours[index]]
                 loud = index if not crowd or rng.random() < 0.7 else rng.choice(crowd)
                 place = moved.index(loud)
                 moved.insert(rng.randrange(place + 1), moved.pop(place))
@@ -164,8 +189,11 @@ class Placement:
 
 
 class _Exact:
-    """Branch and bound. In some optimal layout every item rests on 0 or on its clearance above a
-    lower one, so placing items by rising offset, each as low as those below allow, reaches it.
+    """Branch and bound over the sequence in which items lie from low to high.
+
+    In some optimal layout every item rests on 0 or on a lower item, so placing items by rising
+    offset, each as low as those placed allow, reaches it. (Items at an exact clearance above
+    another can hang from it instead; layouts in which they do are reached in part only.)
     """
 
     def __init__(self, problem: Placement, best: Layout, target: int) -> None:
@@ -179,41 +207,40 @@ class _Exact:
 
     def run(self) -> Layout:
         count = len(self.problem.items)
-        self._branch([-1] * count, [0] * count, count, 0, 0)
+        self._branch([-1] * count, count, 0, 0)
         return self.best
 
-    def _branch(
-        self, offsets: list[int], floors: list[int], left: int, level: int, peak: int
-    ) -> None:
-        """``floors``: the lowest offset each item may have above those placed so far."""
+    def _branch(self, offsets: list[int], left: int, level: int, peak: int) -> None:
+        """Places one more item at ``level`` (the highest offset so far) or above."""
         if not left:
             self.best = Layout(tuple(offsets), peak)
             return
         self.nodes -= 1
-        if self.nodes < 0 or self._bound(offsets, floors, level) >= self.best.peak_bytes:
+        if self.nodes < 0:
             return
         sizes = self.problem.sizes
-        waiting = [i for i, at in enumerate(offsets) if at < 0 and floors[i] >= level]
-        for index in sorted(waiting, key=lambda i: (floors[i], -sizes[i])):
+        floors = {
+            i: self.problem._lowest(i, offsets, level) for i, at in enumerate(offsets) if at < 0
+        }
+        if self._bound(floors) >= self.best.peak_bytes:
+            return
+        for index in sorted(floors, key=lambda i: (floors[i], -sizes[i])):
             end = max(peak, floors[index] + sizes[index])
             if end >= self.best.peak_bytes:
                 continue
             offsets[index] = floors[index]
-            raised = list(floors)
-            for other, _, below in self.problem.neighbours[index]:
-                raised[other] = max(raised[other], floors[index] + below)
-            self._branch(offsets, raised, left - 1, floors[index], end)
+            self._branch(offsets, left - 1, floors[index], end)
             offsets[index] = -1
             if self.best.peak_bytes <= self.target:
                 return
 
-    def _bound(self, offsets: list[int], floors: list[int], level: int) -> int:
+    def _bound(self, floors: Mapping[int, int]) -> int:
         """What waits at one time must stack up from the lowest of its floors."""
         sizes = self.problem.sizes
         bound = 0
         for crowd in self.alive:
-            waiting = [i for i in crowd if offsets[i] < 0]
+            waiting = [i for i in crowd if i in floors]
             if waiting:
-                lowest = max(level, min(floors[i] for i in waiting))
+                lowest = min(floors[i] for i in waiting)
                 bound = max(bound, lowest + sum(sizes[i] for i in waiting))
         return bound

@@ -13,7 +13,8 @@ from tinyvision.kernels import choose
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.advice import explain_flash, explain_ram
 from tinyvision.schedule.banks import Assignment, assign
-from tinyvision.schedule.order import find_order
+from tinyvision.schedule.flash import within_flash
+from tinyvision.schedule.order import find_order, peak_bytes
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
 from tinyvision.schedule.problem import Problem, build_problem
 from tinyvision.schedule.select import Schedule, Selection, select
@@ -39,8 +40,9 @@ def plan(
     """Schedules ``graph`` for ``board``.
 
     The peak of RAM is as small as was found, and kernels are the fastest with which it stays so;
-    with ``sram_limit`` (bytes over all banks) the fastest within it. The order of operators is the
-    graph's unless another needs less. Everything lies in the first bank if it fits there.
+    with ``sram_limit`` (bytes over all banks) the fastest within it. Kernels with large constants
+    are left out where flash is short. The order of operators is the graph's unless another needs
+    less. Everything lies in the first bank if it fits there.
     Raises FitError where RAM or flash do not suffice.
     """
     if schedule not in SCHEDULES:
@@ -57,6 +59,7 @@ def plan(
         lambda op: candidates(graph, op, board.core),
         lambda op: op_macs(graph, op),
     )
+    problem = within_flash(problem, board.flash_bytes)
     selection = _select(problem, sram_limit)
     capacities = [bank.size_bytes for bank in board.banks]
     assignment = assign(selection, capacities)
@@ -85,7 +88,7 @@ def _select(problem: Problem, sram_limit: int | None) -> Selection:
     given = tuple(range(len(problem.jobs)))
     found = find_order(problem)
     best = select(problem, found, sram_limit or 0)
-    if found != given:
+    if found != given and peak_bytes(problem, given) <= best.layout.peak_bytes:
         other = select(problem, given, sram_limit or 0)
         if other.layout.peak_bytes <= best.layout.peak_bytes:
             best = other

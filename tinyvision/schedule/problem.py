@@ -13,7 +13,8 @@ from functools import cached_property
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op, Reshape
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.schedule.plan import align
+from tinyvision.schedule.place import Clearance
+from tinyvision.schedule.plan import ALIGNMENT, align
 
 Candidates = Callable[[Op], tuple[Kernel, ...]]
 
@@ -39,21 +40,22 @@ class Job:
     def read_storages(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(s for s in self.reads if s is not None))
 
-    def clearance(self, kernel: Kernel, storage: int) -> int | None:
-        """The least ``input.offset - output.offset`` with which the first output may overlap
-        ``storage``, aligned and not negative; None where they must be disjoint.
-        """
-        if self.is_alias:
+    def clearance(self, kernel: Kernel, storage: int) -> Clearance | None:
+        """How the first output may overlap ``storage``; None where they must be disjoint."""
+        reads = [index for index, read in enumerate(self.reads) if read == storage]
+        leads = [kernel.overlap[i] if i < len(kernel.overlap) else None for i in reads]
+        known = [lead for lead in leads if lead is not None]
+        if self.is_alias or len(known) < len(reads):
             return None
-        least = 0
-        for index, read in enumerate(self.reads):
-            if read != storage:
-                continue
-            allowed = kernel.overlap[index] if index < len(kernel.overlap) else None
-            if allowed is None:
-                return None
-            least = max(least, allowed)
-        return align(least)
+        least = align(max(known))
+        exact = ALIGNMENT % kernel.overlap_step != 0
+        # Leads of a kernel that allows only certain distances may be far below 0, where they would
+        # cost as much as they do above: in place is best.
+        start = max(least, 0) if exact else least
+        for distance in range(start, start + ALIGNMENT * kernel.overlap_step, ALIGNMENT):
+            if all(kernel.may_share(index, distance) for index in reads):
+                return Clearance(distance, exact)
+        return None
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ class Problem:
         """
         starts = []
         for storage in job.read_storages:
-            if storage in dying and (least := job.clearance(kernel, storage)) is not None:
-                starts.append((least, self.sizes[storage]))
+            if storage in dying and (found := job.clearance(kernel, storage)) is not None:
+                starts.append((max(0, found.least_bytes), self.sizes[storage]))
         if not starts:
             return 0
         output = self.sizes[job.writes[0]]

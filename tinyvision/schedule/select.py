@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.schedule.place import Item, Layout, Placement
+from tinyvision.schedule.place import Clearance, Item, Layout, Placement
 from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 
-TRIALS = 150
+TRIALS = 80
 """Placements tried with other kernels when the first choice does not reach the lower bound."""
-TRIAL_EFFORT = 60
+TRIAL_EFFORT = 40
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Schedule:
         return tuple(s for s, kernel in enumerate(self.kernels) if kernel.scratch_bytes)
 
     @cached_property
-    def diagonals(self) -> dict[tuple[int, int], int]:
+    def diagonals(self) -> dict[tuple[int, int], Clearance]:
         """(output, dying input) to clearance, for all pairs that may overlap."""
         pairs = {}
         for step, (index, kernel) in enumerate(zip(self.order, self.kernels, strict=True)):
@@ -163,7 +163,9 @@ class _Selector:
         job = self.problem.jobs[self.order[step]]
         found = [job.clearance(job.kernels[k], storage) for storage in job.read_storages]
         nowhere = sum(self.problem.sizes)
-        return min((c for c in found if c is not None), default=nowhere), self.needs[step][k]
+        return min((c.least_bytes for c in found if c is not None), default=nowhere), self.needs[
+            step
+        ][k]
 
     def _thriftier(self, choice: list[int], layout: Layout) -> tuple[list[int], Layout]:
         """Other kernels where the placement did not reach the bound: memory that is not needed at
