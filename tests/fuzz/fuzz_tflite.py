@@ -169,8 +169,9 @@ _EDITS: tuple[Callable[[TfliteFile, random.Random], None], ...] = (
 
 def mutate_bytes(data: bytearray, spots: list[int], rng: random.Random) -> bytearray:
     """One mutation; ``spots`` are the bytes that are not weights, where it matters."""
-    at = rng.choice(spots) if spots else 0
-    at = min(at, len(data) - 1)
+    if not data:
+        return data
+    at = min(rng.choice(spots), len(data) - 1)
     kind = rng.randrange(10)
     if kind == 0:
         return data[: rng.randrange(len(data))]
@@ -197,7 +198,7 @@ def mutate_bytes(data: bytearray, spots: list[int], rng: random.Random) -> bytea
     else:
         length = rng.choice((1, 4, 16, 64))
         data[at : at + length] = bytes((rng.choice((0, 255)),)) * length
-    return data if data else bytearray(b"\0")
+    return data
 
 
 def interesting(data: bytes) -> list[int]:

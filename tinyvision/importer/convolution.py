@@ -83,6 +83,8 @@ def transpose_convolution(site: Site) -> list[Op]:
     bias = _bias(site, 3, x, weights, channels=weights.shape[0])
     if site.integer_list(0, "output sizes", 4) != y.shape:
         site.stop("its output shape is not that of the output", y.name)
+    if len(x.shape) != 4:
+        site.stop(f"its input must have four axes, not the shape {x.shape}", x.name)
     stride = spatial_step(site, "stride")
     backward = window_padding(site, y, weights.shape[1:3], stride, (1, 1))
     sides = ((backward.top, backward.bottom), (backward.left, backward.right))

@@ -16,7 +16,7 @@ def reshape(site: Site) -> list[Op]:
     """The shape is the second input or, in old files, an option. One entry may be -1."""
     site.count((1, 2))
     stated = site.option_list("new_shape")
-    if site.has(1):
+    if len(site.raw.inputs) == 2:
         stated = site.integer_list(1, "sizes")
     elif not stated:
         site.stop("it states no shape")

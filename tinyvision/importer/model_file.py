@@ -78,6 +78,9 @@ def parse(data: bytes, where: str) -> RawModel:
     version = root.integer(0, "uint32")
     if version != schema.VERSION:
         raise file.damaged(f"its schema version is {version}, not {schema.VERSION}")
+    root.string(3, "the description")
+    for table in root.tables(6, "metadata", MAX_BUFFERS):
+        table.string(0, f"the name of {table.what}")
     codes = [
         _operator_code(file, table) for table in root.tables(1, "operator code", MAX_OPERATORS)
     ]
@@ -87,6 +90,7 @@ def parse(data: bytes, where: str) -> RawModel:
     if not subgraphs:
         raise file.damaged("it holds no subgraph")
     main = subgraphs[0]
+    main.string(4, "the name of the subgraph")
     quants: dict[int, RawQuant] = {}
     tensors = tuple(
         _tensor(file, index, table, buffers, quants)
@@ -152,7 +156,7 @@ def _tensor(
     return RawTensor(
         index=index,
         name=table.string(3, f"the name of {table.what}") or "",
-        shape=tuple(table.numbers(0, "int32", f"the shape of {table.what}", MAX_AXES) or ()),
+        shape=_shape(table),
         type=table.integer(1, "int8"),
         data=data,
         external_data=external,
@@ -163,7 +167,15 @@ def _tensor(
     )
 
 
+def _shape(table: Table) -> tuple[int, ...]:
+    """The shape; a signature beside it says which axes were dynamic, and does not matter."""
+    table.numbers(7, "int32", f"the shape signature of {table.what}", MAX_AXES)
+    return tuple(table.numbers(0, "int32", f"the shape of {table.what}", MAX_AXES) or ())
+
+
 def _quant(table: Table) -> RawQuant:
+    for field, limits in enumerate(("minima", "maxima")):  # for information only
+        table.numbers(field, "float32", f"the {limits} in {table.what}", MAX_CHANNELS)
     zero_points = table.numbers(3, "int64", f"the zero points in {table.what}", MAX_CHANNELS)
     return RawQuant(
         scales=tuple(

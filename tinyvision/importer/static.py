@@ -12,9 +12,10 @@ from math import prod
 
 import numpy as np
 
+from tinyvision.importer import schema
 from tinyvision.importer.site import Site
 from tinyvision.importer.slices import strided_slices
-from tinyvision.ir.types import Array, DType
+from tinyvision.ir.types import Array, DType, Tensor
 
 MAX_ELEMENTS = 1024
 
@@ -52,7 +53,7 @@ def folded(site: Site, fold: Fold) -> None:
 def shape(site: Site) -> Array:
     """SHAPE: of a tensor of any type, whose elements do not matter."""
     site.count((1,))
-    site.ignore("out_type")  # the output tensor says the same
+    _stated_type(site, "out_type", site.output())
     return np.array(site.input(0).shape, np.int64)
 
 
@@ -104,7 +105,8 @@ def product(site: Site) -> Array:
 def cast(site: Site) -> Array:
     """CAST between int32 and int64."""
     site.count((1,))
-    site.ignore("in_data_type", "out_data_type")  # the tensors say the same
+    _stated_type(site, "in_data_type", site.input(0))
+    _stated_type(site, "out_data_type", site.output())
     return site.integers(0, "values")
 
 
@@ -117,6 +119,13 @@ def gather(site: Site) -> Array:
     if indices.size and not 0 <= indices.min() <= indices.max() < values.size:
         site.stop("an index is out of range")
     return np.asarray(values[indices])
+
+
+def _stated_type(site: Site, name: str, tensor: Tensor) -> None:
+    """An option that says what the tensor says already; FLOAT32 is the default of such fields."""
+    stated = site.choice(name, schema.TENSOR_TYPES)
+    if schema.DTYPES.get(stated) not in (DType.FLOAT32, tensor.dtype):
+        site.refuse(f"its option {name} = {stated} contradicts the tensor", tensor.name)
 
 
 def _parts(site: Site) -> list[Array]:

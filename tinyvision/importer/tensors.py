@@ -106,13 +106,15 @@ def _quant(
             raw, name, f"it has {len(stored.scales)} scales but {zero_points} zero points"
         )
     _check_scales(raw, stored, dtype, name)
-    if len(stored.scales) == 1:
+    count = len(stored.scales)
+    axis_exists = 0 <= stored.axis < max(len(shape), 1)
+    if count == 1 and axis_exists:
         return QuantParams(stored.scales, stored.zero_points)
-    if not 0 <= stored.axis < len(shape) or shape[stored.axis] != len(stored.scales):
+    if not axis_exists or not shape or shape[stored.axis] != count:
         raise _broken(
             raw,
             name,
-            f"it has {len(stored.scales)} scales along axis {stored.axis} of shape {shape}",
+            f"it has {count} scales along axis {stored.axis} of shape {shape}",
         )
     return QuantParams(stored.scales, stored.zero_points, stored.axis)
 
