@@ -8,6 +8,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Add, Dequantize, Maximum, Minimum, Mul, Op, Prelu, Quantize, Sub
 from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import variant
 from tinyvision.kernels.overlap import indices, lead
 from tinyvision.kernels.require import constant_bytes, require_dtypes
 from tinyvision.target.core import Core
@@ -24,7 +25,7 @@ _TEMPLATES: dict[type[Op], str] = {
 
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """Operators of two broadcast inputs, ascending: in place over an input of the output's shape,
-    further below over one that repeats.
+    further below over one that repeats. By words where the core loads them from any address.
     """
     require_dtypes(graph, op, DType.INT8)
     (y,) = graph.output_tensors(op)
@@ -35,7 +36,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     return (
         Kernel(
             _TEMPLATES[type(op)],
-            op.kind.lower(),
+            variant(op.kind.lower(), 4 if core.unaligned else 1),
             flash_bytes=constant_bytes(graph, op),
             overlap=overlap,
         ),

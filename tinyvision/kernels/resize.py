@@ -15,12 +15,15 @@ from tinyvision.target.core import Core
 
 
 def nearest_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
-    """Pixel copies; where from is a table for each axis."""
+    """Pixel copies; where from is a table for each axis. An input row is read once."""
     assert isinstance(op, ResizeNearest)
     (x,), (y,) = graph.input_tensors(op), graph.output_tensors(op)
     rows = nearest_indices(x.shape[1], y.shape[1], op)
     columns = nearest_indices(x.shape[2], y.shape[2], op)
-    overlap = lead(_gathered(x.shape, rows, columns), x.dtype.size_bytes)
+    reads = _gathered(x.shape, rows, columns)
+    repeated = [i > 0 and rows[i] == rows[i - 1] for i in range(len(rows))]
+    reads[:, repeated] = -1  # copied from the output row before
+    overlap = lead(reads, x.dtype.size_bytes)
     flash_bytes = 2 * (len(rows) + len(columns))
     return (Kernel("resize_nearest", "nearest", flash_bytes=flash_bytes, overlap=(overlap,)),)
 

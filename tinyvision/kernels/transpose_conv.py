@@ -15,12 +15,10 @@ from tinyvision.target.core import Core
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """Every output element gathers its taps, so nothing is accumulated in memory."""
     assert isinstance(op, TransposeConv2D)
-    x, weights, bias = graph.input_tensors(op)
+    x, weights, _ = graph.input_tensors(op)
     (y,) = graph.output_tensors(op)
-    if (x.dtype, weights.dtype, y.dtype) != (DType.INT8,) * 3 or bias.dtype is not DType.INT32:
-        raise NotImplementedError(
-            f"TransposeConv2D {op.name!r} has a kernel for int8 and int32 only"
-        )
+    if (x.dtype, weights.dtype, y.dtype) != (DType.INT8,) * 3:
+        raise NotImplementedError(f"TransposeConv2D {op.name!r} has a kernel for int8 only")
     outputs, kernel_h, kernel_w, channels = weights.shape
     rows = _first_taps(x.shape[1], y.shape[1], kernel_h, op.stride[0], op.padding.top)
     columns = _first_taps(x.shape[2], y.shape[2], kernel_w, op.stride[1], op.padding.left)

@@ -18,6 +18,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Add, Dequantize, Maximum, Minimum, Mul, Op, Prelu, Quantize, Sub
 from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import lanes_of
 
 
 def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
@@ -27,6 +28,7 @@ def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return _broadcast(
         graph,
         op,
+        kernel,
         operation=op.kind.lower(),
         a_zero_point=params.a_zero_point,
         b_zero_point=params.b_zero_point,
@@ -48,6 +50,7 @@ def build_mul(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return _broadcast(
         graph,
         op,
+        kernel,
         a_zero_point=params.a_zero_point,
         b_zero_point=params.b_zero_point,
         output_zero_point=params.output_zero_point,
@@ -60,7 +63,7 @@ def build_mul(graph: Graph, op: Op, kernel: Kernel) -> Instance:
 
 def build_minmax(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     assert isinstance(op, (Minimum, Maximum))
-    return _broadcast(graph, op, operation=op.kind.lower())
+    return _broadcast(graph, op, kernel, operation=op.kind.lower())
 
 
 def build_prelu(graph: Graph, op: Op, kernel: Kernel) -> Instance:
@@ -69,6 +72,7 @@ def build_prelu(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return _broadcast(
         graph,
         op,
+        kernel,
         a_zero_point=params.input_zero_point,
         b_zero_point=params.alpha_zero_point,
         output_zero_point=params.output_zero_point,
@@ -100,7 +104,7 @@ def build_convert(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     )
 
 
-def _broadcast(graph: Graph, op: Op, **context: Value) -> Instance:
+def _broadcast(graph: Graph, op: Op, kernel: Kernel, **context: Value) -> Instance:
     a, b = graph.input_tensors(op)
     (y,) = graph.output_tensors(op)
     sizes, (a_strides, b_strides) = collapse(
@@ -108,5 +112,11 @@ def _broadcast(graph: Graph, op: Op, **context: Value) -> Instance:
     )
     return Instance(
         args=(operand(a, "a"), operand(b, "b"), TensorArg(y.name)),
-        context={"sizes": sizes, "a_strides": a_strides, "b_strides": b_strides, **context},
+        context={
+            "lanes": lanes_of(kernel),
+            "sizes": sizes,
+            "a_strides": a_strides,
+            "b_strides": b_strides,
+            **context,
+        },
     )

@@ -8,6 +8,7 @@ from tinyvision.ir.derive import window_spans
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import AveragePool2D, MaxPool2D, Op
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import lanes_of
 
 
 def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
@@ -18,6 +19,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return Instance(
         args=(operand(x, "input"), TensorArg(y.name)),
         context={
+            "lanes": lanes_of(kernel),
             "batch": x.shape[0],
             "height": x.shape[1],
             "width": x.shape[2],

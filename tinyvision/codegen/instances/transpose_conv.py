@@ -23,7 +23,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
             operand(x, "input"),
             TensorArg(y.name),
             ConstArg("weights", weights.data),
-            ConstArg("bias", bias.data),
+            # Sums wrap in 32 bits, so a 64-bit bias may do so before.
+            ConstArg("bias", bias.data.astype(np.int32)),
             ConstArg("multipliers", np.array(requant.multipliers, np.int32)),
             ConstArg("shifts", np.array(requant.shifts, np.int32)),
         ),
