@@ -119,6 +119,21 @@ def test_fast_kernels_are_taken_where_they_do_not_raise_the_peak():
     assert planned.sram_bytes == 8 * 8 * 32
 
 
+def test_a_slow_kernel_must_earn_its_place():
+    """It would save 64 of 4,096 bytes; only a limit, or a board without them, asks for that."""
+    net = Builder()
+    graph = net.graph(net.conv(net.input(1, 16, 16, 8), 8))
+
+    def choose(graph, op, core):
+        return Kernel("k", "fast", 64, 0, (None,)), Kernel("k", "slow", 0, 0, (None,))
+
+    def chosen(*sizes, **options):
+        return plan(graph, *sizes, choose=choose, **options).steps[0].kernel.variant
+
+    assert chosen() == chosen(sram_limit=5000) == "fast"
+    assert chosen(sram_limit=4096) == chosen(4100) == "slow"
+
+
 def test_a_limit_buys_speed():
     net = Builder()
     graph = net.graph(net.conv(net.conv(net.input(1, 8, 8, 2), 32, 1), 2, 1))

@@ -116,7 +116,7 @@ def _plan_figures(plan: Plan, board: Board) -> tuple[Figure, ...]:
         )
     ]
     if len(plan.banks) > 1:
-        for bank in plan.banks:
+        for bank in (bank for bank in plan.banks if bank.used_bytes):
             figures.append(
                 Figure(
                     f"bank {bank.name}",
@@ -133,14 +133,10 @@ def _plan_figures(plan: Plan, board: Board) -> tuple[Figure, ...]:
             EXACT,
         )
     )
-    figures.append(
-        Figure(
-            "MACs executed",
-            count_text(plan.macs_executed),
-            f"of {count_text(plan.macs)} in the model, each {plan.recompute_factor:.2f} times",
-            EXACT,
-        )
-    )
+    note = f"of {count_text(plan.macs)} in the model"
+    if plan.recompute_factor > 1:
+        note += f", each {plan.recompute_factor:.2f} times on average"
+    figures.append(Figure("MACs executed", count_text(plan.macs_executed), note, EXACT))
     return tuple(figures)
 
 

@@ -121,15 +121,13 @@ class MemoryMap:
     def _panel(self, bank: BankUse, top: float, bottom: float) -> Panel:
         scale = (bottom - top) / bank.used_bytes
         mine = [b for b in self.plan.buffers.values() if b.bank == bank.name]
-        boxes = [self._box(buffer, mine, bottom, scale, i) for i, buffer in enumerate(mine)]
+        boxes = [self._box(buffer, mine, bottom, scale) for buffer in mine]
         step = _tick_bytes(bank.used_bytes, (bottom - top) / 30)
         ticks = (Tick(bottom - at * scale, size_text(at)) for at in range(0, bank.used_bytes, step))
         title = f"{bank.name}: {size_text(bank.used_bytes)} of {size_text(bank.size_bytes)}"
         return Panel(title, top, bottom, tuple(ticks), tuple(boxes))
 
-    def _box(
-        self, buffer: Buffer, others: Iterable[Buffer], bottom: float, scale: float, index: int
-    ) -> Box:
+    def _box(self, buffer: Buffer, others: Iterable[Buffer], bottom: float, scale: float) -> Box:
         """A buffer that overlaps another within a step shares the step's column with it."""
         start, end = float(buffer.first_step), float(buffer.last_step + 1)
         for other in others:
@@ -148,16 +146,16 @@ class MemoryMap:
             f"{buffer.offset} to {buffer.end}"
         )
         label = _label(buffer, x, y, width, height)
-        return Box(x, y, width, height, self._kind(buffer, index), tooltip, label)
+        return Box(x, y, width, height, self._kind(buffer), tooltip, label)
 
-    def _kind(self, buffer: Buffer, index: int) -> str:
+    def _kind(self, buffer: Buffer) -> str:
         if buffer.is_scratch:
             return "scratch"
         if buffer.first_step < 0:
             return "input"
         if buffer.last_step == len(self.plan.steps):
             return "output"
-        return "even" if index % 2 else "odd"
+        return "odd" if buffer.first_step % 2 else "even"
 
 
 def _dtype(buffer: Buffer) -> str:

@@ -39,9 +39,9 @@ def plan(
 ) -> Plan:
     """Schedules ``graph`` for ``board``.
 
-    The peak of RAM is as small as was found, and kernels are the fastest with which it stays so;
-    with ``sram_limit`` (bytes over all banks) the fastest within it. Kernels with large constants
-    are left out where flash is short. The order of operators is the graph's unless another needs
+    Kernels are the fastest with which the peak of RAM stays close to the least found; with
+    ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
+    left out where flash is short. The order of operators is the graph's unless another needs
     less. Everything lies in the first bank if it fits there.
     Raises FitError where RAM or flash do not suffice.
     """
@@ -63,8 +63,8 @@ def plan(
     selection = _select(problem, sram_limit)
     capacities = [bank.size_bytes for bank in board.banks]
     assignment = assign(selection, capacities)
-    if assignment is None and sram_limit is not None:
-        selection = _select(problem, None)
+    if assignment is None:
+        selection = _select(problem, 0)
         assignment = assign(selection, capacities)
     if assignment is None:
         raise explain_ram(graph, board, selection, None)
@@ -87,9 +87,9 @@ def _select(problem: Problem, sram_limit: int | None) -> Selection:
     """Kernels and layout for the best order; the given order where another brings nothing."""
     given = tuple(range(len(problem.jobs)))
     found = find_order(problem)
-    best = select(problem, found, sram_limit or 0)
+    best = select(problem, found, sram_limit)
     if found != given and peak_bytes(problem, given) <= best.layout.peak_bytes:
-        other = select(problem, given, sram_limit or 0)
+        other = select(problem, given, sram_limit)
         if other.layout.peak_bytes <= best.layout.peak_bytes:
             best = other
     return best

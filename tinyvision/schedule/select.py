@@ -1,4 +1,4 @@
-"""Which kernel runs each step: the fastest ones with which memory stays as small as can be."""
+"""Which kernel runs each step: the fastest with which memory stays about as small as can be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tinyvision.schedule.place import Clearance, Item, Layout, Placement
 from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 
+SLACK = 32
+"""A slower kernel has to save at least this fraction of the peak."""
 TRIALS = 80
 """Placements tried with other kernels when the first choice does not reach the lower bound."""
 TRIAL_EFFORT = 40
@@ -86,9 +88,9 @@ class Selection:
     bound_bytes: int
 
 
-def select(problem: Problem, order: tuple[int, ...], limit_bytes: int = 0) -> Selection:
-    """The fastest kernels with which the peak stays at the least found, or within
-    ``limit_bytes`` if that is more.
+def select(problem: Problem, order: tuple[int, ...], limit_bytes: int | None = None) -> Selection:
+    """The fastest kernels with which the peak stays close to the least found, or within
+    ``limit_bytes`` if that is given and can be kept (0: the least found, at any price in speed).
     """
     return _Selector(problem, order).run(limit_bytes)
 
@@ -125,11 +127,13 @@ class _Selector:
         ]
         self.floor = max([*edges, *(min(needs) for needs in self.needs)])
 
-    def run(self, limit_bytes: int) -> Selection:
+    def run(self, limit_bytes: int | None) -> Selection:
         choice = self._fastest(self.floor)
         layout = self._solve(choice, self.floor, 300)
         if layout.peak_bytes > self.floor:
             choice, layout = self._thriftier(choice, layout)
+        if limit_bytes is None:
+            limit_bytes = layout.peak_bytes + layout.peak_bytes // SLACK
         budget = max(layout.peak_bytes, limit_bytes)
         choice, layout = self._faster(choice, layout, budget)
         return Selection(self._schedule(choice), layout, self.floor)
