@@ -6,13 +6,14 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tinyvision.device.virtual.image import read_image
 from tinyvision.device.virtual.machine import Machine
 from tinyvision.device.virtual.uart import UartModel
-from tinyvision.errors import BoardError
+from tinyvision.errors import BoardError, DeviceError
 from tinyvision.target.board import Board
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ class VirtualBoard:
     ``port`` is a pyserial URL that takes one client at a time, as a serial port does. What the
     firmware does wrong is in ``problem()``; ``machine`` has the details.
     """
+
+    basis = "instruction count"
 
     def __init__(self, elf: Path, board: Board) -> None:
         if board.hardware is None or board.hardware.twin.engine != "unicorn":
@@ -67,6 +70,17 @@ class VirtualBoard:
         self._drop_client()
         for thread in self._threads:
             thread.join(timeout=10)
+
+    def layer_costs(self, cycles: Sequence[int]) -> tuple[list[int], list[int]]:
+        """See ``profile.Twin``. The agent reads the cycle counter around each layer and, at start,
+        around an empty one.
+        """
+        reads = self.machine.counter_reads
+        if len(reads) < 2 * len(cycles):
+            raise DeviceError("the firmware did not read the cycle counter around each layer")
+        pairs = list(reads)[-2 * len(cycles) :]
+        counts = [stop - start for start, stop in zip(pairs[::2], pairs[1::2], strict=True)]
+        return list(cycles), [max(0, count - self.machine.counter_cost) for count in counts]
 
     def problem(self) -> str | None:
         """The first thing that went wrong in the firmware, None if nothing did."""

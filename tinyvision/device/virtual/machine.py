@@ -11,6 +11,7 @@ import logging
 import mmap
 import random
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ CPU_MODELS = {
 }
 HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 3, 4, 5, 6
 MAX_FINDINGS = 100
+MAX_COUNTER_READS = 1 << 17
 _POWER_ON_SEED = 0x7F4A7C15
 _NOWHERE = 0xFFFFFFFF
 _WFI, _WFE = 0xBF30, 0xBF20
@@ -89,6 +91,10 @@ class Machine:
         self.findings: list[Finding] = []
         self.dead = ""
         """Why the core has stopped for good (lockup), empty while it runs."""
+        self.counter_reads: deque[int] = deque(maxlen=MAX_COUNTER_READS)
+        """Instructions executed at each of the last reads of the cycle counter."""
+        self.counter_cost = MAX_COUNTER_READS
+        """The fewest instructions between two of them: what measuring itself costs."""
         self._hardware: Hardware = board.hardware
         self._stopping = False
         self._idle_cycles = 0
@@ -197,6 +203,8 @@ class Machine:
     def _read_system(self, base: int, offset: int) -> int:
         address = base + offset
         self._last_access = self._count_access(address)
+        if address == system.DWT_CYCCNT:
+            self._note_counter_read()
         return self.system.read(address)
 
     def _write_system(self, base: int, offset: int, value: int) -> None:
@@ -234,6 +242,12 @@ class Machine:
             code = self.read_memory(block.address, block.size_bytes)
             done = find_access(code, block.address, address, ordinal, self._register)
         return self.tracer.instructions - block.instructions + done
+
+    def _note_counter_read(self) -> None:
+        reads = self.counter_reads
+        reads.append(self.instructions())
+        if len(reads) > 1:
+            self.counter_cost = min(self.counter_cost, reads[-1] - reads[-2])
 
     def _register(self, index: int) -> int:
         return int(self._uc.reg_read(REGISTERS[index]))

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from math import log2
 from pathlib import Path
 from types import TracebackType
@@ -26,15 +27,17 @@ class QemuBoard:
     """Runs a firmware's ELF file on ``qemu-system-arm``; context manager, ``port`` as usual.
 
     QEMU executes an instruction every ``2**shift`` nanoseconds of its time, as near to the board's
-    clock as that allows, so that a timer counts instructions: ``instructions_per_cycle`` of them.
+    clock as that allows, so that a timer counts instructions.
     """
+
+    basis = "instruction count"
 
     def __init__(self, elf: Path, board: Board) -> None:
         if board.hardware is None or board.hardware.twin.engine != "qemu":
             raise BoardError(f"board '{board.name}' has no virtual twin of this kind")
         cycle_ns = 1000 / board.clock_mhz
         shift = max(0, round(log2(cycle_ns)))
-        self.instructions_per_cycle = cycle_ns / 2**shift
+        self._instructions_per_tick = cycle_ns / 2**shift
         program = shutil.which("qemu-system-arm")
         if program is None:
             raise ToolError(
@@ -92,7 +95,8 @@ class QemuBoard:
                     raise ToolError("QEMU did not start", "qemu-system-arm", str(answer["error"]))
         names = {device["label"]: device["filename"] for device in answer["return"]}
         # disconnected:tcp:127.0.0.1:43210,server=on
-        return "socket://" + names["uart"].split("tcp:")[1].split(",")[0]
+        address = str(names["uart"]).split("tcp:")[1].split(",")[0]
+        return f"socket://{address}"
 
     def _said(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
@@ -117,6 +121,11 @@ class QemuBoard:
             self._process.kill()
             self._process.wait()
         self._folder.cleanup()
+
+    def layer_costs(self, cycles: Sequence[int]) -> tuple[list[int], list[int]]:
+        """See ``profile.Twin``: a tick of the timer stands for almost one instruction."""
+        counts = [round(ticks * self._instructions_per_tick) for ticks in cycles]
+        return counts, counts
 
     def problem(self) -> str | None:
         """What QEMU said when it ended, None while it runs."""

@@ -17,7 +17,7 @@ LATENCY = 1024
 
 SVC, PENDSV, SYSTICK, FIRST_IRQ = 11, 14, 15, 16
 
-_DWT_CTRL, _DWT_CYCCNT = 0xE0001000, 0xE0001004
+_DWT_CTRL, DWT_CYCCNT = 0xE0001000, 0xE0001004
 _ICTR, SYST_CSR, _SYST_RVR, _SYST_CVR = 0xE000E004, 0xE000E010, 0xE000E014, 0xE000E018
 _ISER, _ICER, _ISPR, _ICPR, _IABR = 0xE000E100, 0xE000E180, 0xE000E200, 0xE000E280, 0xE000E300
 _CPUID, _ICSR, VTOR, _AIRCR = 0xE000ED00, 0xE000ED04, 0xE000ED08, 0xE000ED0C
@@ -127,7 +127,7 @@ class SystemSpace:
 
     def read(self, address: int) -> int:
         """A register's 32 bits; ``address`` is a multiple of 4."""
-        if address == _DWT_CYCCNT:
+        if address == DWT_CYCCNT:
             if self[_DWT_CTRL] & 1 and self.has_cycle_counter:
                 return (self._now() - self._cycles_base) & 0xFFFFFFFF
             return self[address]
@@ -170,11 +170,11 @@ class SystemSpace:
 
     def write(self, address: int, value: int) -> None:
         """Writes 32 bits."""
-        if address == _DWT_CYCCNT:
+        if address == DWT_CYCCNT:
             self._cycles_base = self._now() - value
         elif address == _DWT_CTRL:
             if value & 1 and not self[_DWT_CTRL] & 1:
-                self._cycles_base = self._now() - self[_DWT_CYCCNT]
+                self._cycles_base = self._now() - self[DWT_CYCCNT]
             self._registers[address] = value & 0x0FFFFFFF | 0x40000000
         elif address in (SYST_CSR, _SYST_CVR):
             self._write_systick(address, value)

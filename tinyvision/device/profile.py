@@ -1,0 +1,148 @@
+"""Time and memory of a model on a board, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from tinyvision.device.serial_target import SerialTarget
+from tinyvision.errors import DeviceError
+from tinyvision.ir.types import Array
+from tinyvision.schedule.plan import Plan
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """One layer; ``instructions`` is None where they are not counted, ``share`` is of the time."""
+
+    name: str
+    op: str
+    kernel: str
+    cycles: int
+    instructions: int | None
+    macs: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``source``: measured on hardware or modelled by a virtual board; ``basis``: what a cycle is.
+
+    ``sram_peak_bytes``: bytes of the model's memory that were written to, by words;
+    ``stack_peak_bytes``: of the whole firmware.
+    """
+
+    source: Literal["measured", "modelled"]
+    basis: str
+    clock_mhz: float
+    macs: int
+    layers: tuple[LayerProfile, ...]
+    sram_peak_bytes: int
+    stack_peak_bytes: int
+
+    @property
+    def cycles(self) -> int:
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def instructions(self) -> int | None:
+        counts = [layer.instructions for layer in self.layers]
+        return None if None in counts else sum(filter(None, counts))
+
+    @property
+    def latency_ms(self) -> float:
+        return self.cycles / self.clock_mhz / 1000
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "basis": self.basis,
+            "cycles": self.cycles,
+            "instructions": self.instructions,
+            "clock_mhz": self.clock_mhz,
+            "latency_ms": self.latency_ms,
+            "macs": self.macs,
+            "macs_per_cycle": self.macs / self.cycles if self.cycles else 0.0,
+            "sram_peak_bytes": self.sram_peak_bytes,
+            "stack_peak_bytes": self.stack_peak_bytes,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "op": layer.op,
+                    "kernel": layer.kernel,
+                    "cycles": layer.cycles,
+                    "instructions": layer.instructions,
+                    "macs": layer.macs,
+                    "share": layer.share,
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+class Twin(Protocol):
+    """What a virtual board adds to what its firmware tells."""
+
+    basis: str
+    """What one cycle of the firmware's counter stands for."""
+
+    def layer_costs(self, cycles: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Cycles and instructions of the layers just profiled, whose ``cycles`` the firmware
+        gave.
+        """
+
+
+def profile(
+    plan: Plan,
+    target: SerialTarget,
+    inputs: Sequence[Array],
+    twin: Twin | None = None,
+    progress: Callable[[int], None] = lambda layers_done: None,
+) -> Profile:
+    """Runs the model once on ``inputs``, taking the time of every layer.
+
+    DeviceError where the board has no cycle counter, runs something else than ``plan``, or wrote
+    outside of the model's memory.
+    """
+    identity = target.identity
+    if not identity.has_cycle_counter:
+        raise DeviceError("the board has no cycle counter", identity.board)
+    if identity.layers != len(plan.steps):
+        raise DeviceError(
+            f"the board's model has {identity.layers} layers, the plan {len(plan.steps)}",
+            identity.board,
+            hint="Build and flash again with the options used here.",
+        )
+    target.paint()
+    target.feed(inputs)
+    cycles = target.profile(progress)
+    instructions: Sequence[int | None] = [None] * len(cycles)
+    if twin is not None:
+        cycles, instructions = twin.layer_costs(cycles)
+    memory = target.memory()
+    if memory.damaged_guards:
+        banks = ", ".join(plan.banks[i].name for i in memory.damaged_guards if i < len(plan.banks))
+        raise DeviceError("the model wrote outside its memory", identity.board, f"bank {banks}")
+    total = sum(cycles) or 1
+    layers = tuple(
+        LayerProfile(
+            step.op,
+            step.kind,
+            step.kernel.variant or step.kernel.template,
+            cost,
+            executed,
+            step.macs,
+            cost / total,
+        )
+        for step, cost, executed in zip(plan.steps, cycles, instructions, strict=True)
+    )
+    return Profile(
+        source="modelled" if twin else "measured",
+        basis=twin.basis if twin else "cycle counter",
+        clock_mhz=identity.clock_hz / 1e6,
+        macs=sum(step.macs for step in plan.steps),
+        layers=layers,
+        sram_peak_bytes=sum(bank.touched_bytes for bank in memory.banks),
+        stack_peak_bytes=memory.stack_peak_bytes,
+    )

@@ -1,0 +1,158 @@
+"""Inputs to verify with: drawn from a seed, or read from a file that nobody vouches for."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyvision.errors import UserError
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.types import Array, DType, Tensor
+
+MAX_FILE_BYTES = 1 << 30
+"""Uncompressed size of a ``.npz`` file that is still read."""
+MAX_SAMPLES = 1_000_000
+
+_EDGES = 3
+
+
+@dataclass(frozen=True)
+class Samples:
+    """``inputs[i]``: one array for each input of the model, in its external type and shape;
+    ``expected[i]``: for each output, or empty where there is nothing to compare with.
+    """
+
+    inputs: list[list[Array]]
+    expected: list[list[Array]]
+
+
+def draw(graph: Graph, count: int, seed: int = 0) -> Samples:
+    """``count`` samples, the same for the same seed: noise, and for 4 or more the three extremes
+    (lowest, highest, zero point) as the last ones.
+    """
+    random = np.random.default_rng(seed)
+    edges = _EDGES if count > _EDGES else 0
+    rows = [[_noise(graph, name, random) for name in graph.inputs] for _ in range(count - edges)]
+    rows += [[_edge(graph, name, edge) for name in graph.inputs] for edge in range(edges)]
+    return Samples(rows, [])
+
+
+def _range(tensor: Tensor) -> tuple[int, int]:
+    info = np.iinfo(tensor.dtype.numpy)
+    return int(info.min), int(info.max)
+
+
+def _noise(graph: Graph, name: str, random: np.random.Generator) -> Array:
+    tensor = graph.tensor(name)
+    if tensor.dtype is DType.FLOAT32:
+        return random.standard_normal(tensor.shape, np.float32)
+    low, high = _range(tensor)
+    if graph.external_dtype(name) is DType.FLOAT32:  # some of it outside of what int8 can hold
+        margin = (high - low) // 16
+        steps = random.uniform(low - margin, high + margin, tensor.shape)
+        return ((steps - tensor.zero_point) * tensor.scale).astype(np.float32)
+    values = random.integers(low, high + 1, tensor.shape)
+    return _to_external(graph, name, values)
+
+
+def _edge(graph: Graph, name: str, edge: int) -> Array:
+    tensor = graph.tensor(name)
+    if tensor.dtype is DType.FLOAT32:
+        return np.full(tensor.shape, (-1e3, 1e3, 0.0)[edge], np.float32)
+    low, high = _range(tensor)
+    zero = tensor.zero_point if tensor.quant is not None else 0
+    return _to_external(graph, name, np.full(tensor.shape, (low, high, zero)[edge]))
+
+
+def _to_external(graph: Graph, name: str, values: Array) -> Array:
+    """Integers in the tensor's own type, as the outside world writes them."""
+    tensor, external = graph.tensor(name), graph.external_dtype(name)
+    if external is DType.FLOAT32:
+        return ((values - tensor.zero_point) * tensor.scale).astype(np.float32)
+    offset = 128 if external is DType.UINT8 and tensor.dtype is DType.INT8 else 0
+    return (values + offset).astype(external.numpy)
+
+
+def read(path: Path, graph: Graph) -> Samples:
+    """Samples from a ``.npz`` file: ``inputs`` (or ``inputs_0``, ``inputs_1``...) of N times the
+    input's shape, and perhaps ``outputs_0``... to compare with.
+
+    UserError for anything else in it; nothing in the file is executed or trusted in size.
+    """
+    arrays = _read_arrays(path)
+    keys = [f"inputs_{i}" for i in range(len(graph.inputs))]
+    if "inputs" in arrays and len(keys) == 1:
+        keys = ["inputs"]
+    missing = [key for key in keys if key not in arrays]
+    if missing:
+        raise UserError(
+            f"the file has no array '{missing[0]}'",
+            str(path),
+            f"it has {', '.join(sorted(arrays)) or 'none at all'}",
+            f"The model has {len(graph.inputs)} input(s).",
+        )
+    inputs = [
+        _batch(path, key, arrays[key], graph, name)
+        for key, name in zip(keys, graph.inputs, strict=True)
+    ]
+    counts = {len(batch) for batch in inputs}
+    outputs = [
+        _batch(path, f"outputs_{i}", arrays[f"outputs_{i}"], graph, name)
+        for i, name in enumerate(graph.outputs)
+        if f"outputs_{i}" in arrays
+    ]
+    if outputs and len(outputs) != len(graph.outputs):
+        raise UserError(
+            "some outputs are missing in the file",
+            str(path),
+            f"it has {len(outputs)} of the model's {len(graph.outputs)}",
+        )
+    counts |= {len(batch) for batch in outputs}
+    if len(counts) != 1 or not 0 < min(counts) <= MAX_SAMPLES:
+        raise UserError(
+            "the arrays disagree on the number of samples", str(path), f"{sorted(counts)}"
+        )
+    return Samples(_rows(inputs), _rows(outputs))
+
+
+def _rows(batches: Sequence[Array]) -> list[list[Array]]:
+    return [list(row) for row in zip(*batches, strict=True)]
+
+
+def _batch(path: Path, key: str, array: Array, graph: Graph, name: str) -> Array:
+    """Checked to be N times the shape of tensor ``name``, in its external type."""
+    shape, dtype = graph.tensor(name).shape, graph.external_dtype(name).numpy
+    if array.dtype != dtype:
+        raise UserError(f"'{key}' is {array.dtype}, the model's '{name}' is {dtype}", str(path))
+    if array.shape[1:] == shape[1:] and shape[:1] == (1,):  # the batch of 1 left out
+        array = array.reshape(-1, *shape)
+    if array.shape[1:] != shape:
+        raise UserError(
+            f"'{key}' has the shape {array.shape}, not N x {shape}",
+            str(path),
+            hint=f"'{name}' of the model is {'x'.join(map(str, shape))}.",
+        )
+    return array
+
+
+def _read_arrays(path: Path) -> dict[str, Array]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_FILE_BYTES:
+            raise UserError("the file is too large", str(path), f"{size:,} bytes of arrays")
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files if key.startswith(("inputs", "outputs"))}
+    except FileNotFoundError:
+        raise UserError("there is no such file", str(path)) from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+        raise UserError(
+            "the file holds no arrays that can be read",
+            str(path),
+            str(error).splitlines()[0] if str(error) else type(error).__name__,
+            "Write it with numpy.savez(file, inputs=...).",
+        ) from error
