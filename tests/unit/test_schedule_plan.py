@@ -193,7 +193,14 @@ def test_what_does_not_fit_is_said_with_figures():
     assert "KB too much" in message
     assert "layer 'op1' (Conv2D, 1x32x32x16 to 1x32x32x16)" in message
     assert "test has 6.0 KB (bank0 4.0 KB, bank1 2.0 KB)" in message
-    assert "an input of about 16x16 instead of 32x32" in message
+    assert "an input of about 8x8 instead of 32x32" in message
+
+
+def test_a_tensor_larger_than_any_bank_is_said():
+    net = Builder()
+    graph = net.graph(net.conv(net.input(1, 16, 16, 4), 16))
+    with pytest.raises(FitError, match=r"4\.1 KB of it in one piece, larger than any bank"):
+        plan(graph, 3000, 3000)
 
 
 def test_a_limit_that_cannot_be_kept_is_said():

@@ -22,23 +22,26 @@ def explain_ram(
     """The model's RAM exceeds the board's banks, or ``sram_limit`` where that is given."""
     scheduled = selection.schedule
     peak = selection.layout.peak_bytes
-    capacity = sum(bank.size_bytes for bank in board.banks)
-    if sram_limit is not None:
+    sizes = [bank.size_bytes for bank in board.banks]
+    room, owner = sum(sizes), f"{board.name} has {kilobytes(sum(sizes))}"
+    if len(sizes) > 1:
+        owner += f" ({', '.join(f'{b.name} {kilobytes(b.size_bytes)}' for b in board.banks)})"
+    if sram_limit is not None and sram_limit < room:
         room, owner = sram_limit, f"the limit is {kilobytes(sram_limit)}"
-    else:
-        names = ", ".join(f"{bank.name} {kilobytes(bank.size_bytes)}" for bank in board.banks)
-        room, owner = capacity, f"{board.name} has {kilobytes(capacity)} ({names})"
     needs = scheduled.step_bytes
     step = needs.index(max(needs)) if needs else 0
     where = _layer(graph, scheduled.order[step]) if needs else "the inputs and outputs"
+    largest = max(item.size_bytes for item in scheduled.items)
+    what = f"needs {kilobytes(peak)} of RAM"
     if peak > room:
-        what = f"needs {kilobytes(peak)} of RAM, {kilobytes(peak - room)} too much"
+        what += f", {kilobytes(peak - room)} too much"
+    elif largest > max(sizes):
+        what += f", {kilobytes(largest)} of it in one piece, larger than any bank"
     else:
-        what = f"needs {kilobytes(peak)} of RAM, in pieces that fit no bank together"
-        room = max((bank.size_bytes for bank in board.banks), default=0)
-    return FitError(
-        what, graph.name, f"{owner}; the peak is at {where}", _ram_hint(graph, peak, room)
-    )
+        what += ", in pieces that the banks cannot hold together"
+    # Pieces seldom fill several banks to the last byte: one of them should do for the peak.
+    share = min(room / peak, max(sizes) / largest) if peak > room else max(sizes) / peak
+    return FitError(what, graph.name, f"{owner}; the peak is at {where}", _ram_hint(graph, share))
 
 
 def explain_flash(plan: Plan, board: Board) -> FitError:
@@ -51,7 +54,7 @@ def explain_flash(plan: Plan, board: Board) -> FitError:
         plan.model,
         f"{board.name} has {kilobytes(board.flash_bytes)}; the largest layer is {largest.op!r} "
         f"({largest.kind}, {kilobytes(largest.kernel.flash_bytes)})",
-        f"What would fit: layers {ratio:.2f} times as wide, a board with more flash.",
+        f"What would help: layers {ratio:.2f} times as wide, a board with more flash.",
     )
 
 
@@ -66,17 +69,18 @@ def _shape(graph: Graph, name: str) -> str:
     return "x".join(map(str, graph.tensor(name).shape))
 
 
-def _ram_hint(graph: Graph, peak: int, room: int) -> str:
-    """Activations grow with the square of the resolution and linearly with the width."""
+def _ram_hint(graph: Graph, share: float) -> str:
+    """What makes RAM shrink to ``share``: it grows with the square of the resolution, and with the
+    width.
+    """
     options = []
     shape = graph.tensor(graph.inputs[0]).shape if graph.inputs else ()
     if len(shape) == 4 and min(shape[1:3]) >= 16:
-        factor = sqrt(room / peak)
-        height, width = (max(8, floor(side * factor / 8) * 8) for side in shape[1:3])
+        height, width = (max(8, floor(side * sqrt(share) / 8) * 8) for side in shape[1:3])
         if (height, width) != shape[1:3]:
             options.append(f"an input of about {height}x{width} instead of {shape[1]}x{shape[2]}")
-    ratio = floor(room / peak * 20) / 20
-    if 0 < ratio < 1:
+    ratio = floor(share * 20) / 20
+    if 0.25 <= ratio < 1:
         options.append(f"layers {ratio:.2f} times as wide")
     options.append("a board with more RAM")
-    return f"What would fit: {', or '.join(options)}."
+    return f"What would help: {', '.join(options)}."
