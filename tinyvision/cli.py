@@ -22,6 +22,7 @@ from rich.table import Table
 from tinyvision import __version__
 from tinyvision import project as projects
 from tinyvision.errors import UserError
+from tinyvision.files import write_whole
 
 app = typer.Typer(
     name="tinyvision",
@@ -132,13 +133,16 @@ def new(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
 @app.command(epilog="Example: tinyvision boards --json")
 def boards(as_json: JsonOpt = False) -> None:
     """The boards, with core, clock, memory, and what was tested how."""
+    from tinyvision.report.boards import board_rows
     from tinyvision.target import board_names, load_board
 
-    rows = [load_board(name).summary() for name in board_names()]
+    rows = board_rows([load_board(name) for name in board_names()])
     if as_json:
         emit_json({"boards": rows})
         return
-    table = Table("board", "title", "core", "MHz", "RAM for models", "flash", "virtual", "tested")
+    table = Table(
+        "board", "title", "core", "MHz", "RAM for models", "flash", "virtual", "on hardware"
+    )
     for row in rows:
         table.add_row(
             row["name"],
@@ -148,7 +152,7 @@ def boards(as_json: JsonOpt = False) -> None:
             f"{row['ram_bytes'] // 1024} KiB",
             f"{row['flash_bytes'] // 1024} KiB",
             row["virtual"],
-            row["tested"],
+            row["tested"]["hardware"],
         )
     console.print(table)
 
@@ -246,9 +250,9 @@ def plan(
             sram_limit=byte_count(sram),
         )
     if html:
-        projects.write_whole(html, plan_html(compiled.graph, compiled.plan, compiled.board))
+        write_whole(html, plan_html(compiled.graph, compiled.plan, compiled.board))
     if svg:
-        projects.write_whole(svg, plan_svg(compiled.graph, compiled.plan, compiled.board))
+        write_whole(svg, plan_svg(compiled.graph, compiled.plan, compiled.board))
     if as_json:
         emit_json(compiled.plan.to_json())
     else:
@@ -293,13 +297,13 @@ def flash(
     as_json: JsonOpt = False,
 ) -> None:
     """Write the firmware to the board and ask it who it is."""
+    from tinyvision.api import Where
     from tinyvision.api import flash as write
 
     name = resolve_board(board)
     with working("flashing") as progress:
-        identity = write(
-            name, resolve_out(out, name), port=port, virtual=virtual, progress=progress
-        )
+        where = Where(virtual=virtual, port=port)
+        identity = write(name, resolve_out(out, name), where=where, progress=progress)
     if as_json:
         emit_json(identity)
     else:
@@ -324,6 +328,7 @@ def verify(
     as_json: JsonOpt = False,
 ) -> None:
     """Bit for bit against the oracle; names the first layer that differs."""
+    from tinyvision.api import Where
     from tinyvision.api import verify as compare
 
     if sum((virtual, host, port is not None)) > 1:
@@ -333,14 +338,12 @@ def verify(
         result = compare(
             resolve_model(model),
             name,
-            virtual=virtual,
-            host=host,
-            port=port,
+            where=Where(virtual, host, port),
             inputs=inputs,
             samples=samples,
             seed=seed,
-            schedule=schedule,
-            sram=byte_count(sram),
+            schedule_kind=schedule,
+            sram_limit=byte_count(sram),
             out=resolve_out(out, name),
             progress=progress,
         )
@@ -374,6 +377,7 @@ def profile(
     as_json: JsonOpt = False,
 ) -> None:
     """Time and memory, layer by layer."""
+    from tinyvision.api import Where
     from tinyvision.api import profile as measure
     from tinyvision.report import print_profile, profile_html
 
@@ -381,20 +385,18 @@ def profile(
         raise typer.BadParameter("choose one of --virtual and --port")
     name = resolve_board(board)
     with working("profiling") as progress:
-        compiled, result = measure(
+        compiled, measured = measure(
             resolve_model(model),
             name,
-            virtual=virtual,
-            port=port,
-            schedule=schedule,
-            sram=byte_count(sram),
+            where=Where(virtual=virtual, port=port),
+            schedule_kind=schedule,
+            sram_limit=byte_count(sram),
             out=resolve_out(out, name),
             progress=progress,
         )
+    result = measured.to_json()
     if html:
-        projects.write_whole(
-            html, profile_html(compiled.graph, compiled.plan, compiled.board, result)
-        )
+        write_whole(html, profile_html(compiled.graph, compiled.plan, compiled.board, result))
     if as_json:
         emit_json(result)
     else:
@@ -415,6 +417,7 @@ def run(
     as_json: JsonOpt = False,
 ) -> None:
     """Classify pictures on the device."""
+    from tinyvision.api import Where
     from tinyvision.api import run as classify
 
     name = resolve_board(board)
@@ -423,8 +426,7 @@ def run(
             resolve_model(model),
             images,
             name,
-            virtual=virtual,
-            port=port,
+            where=Where(virtual=virtual, port=port),
             top=top,
             out=resolve_out(out, name),
             progress=progress,

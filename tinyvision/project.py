@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvision.errors import UserError
+from tinyvision.files import write_whole
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,20 +95,3 @@ def create(directory: Path) -> list[Path]:
             write_whole(path, text)
             written.append(path)
     return written
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp gives a name, not a Path
-            os.replace(temporary, path)  # noqa: PTH105
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError("cannot write", str(path), error.strerror or str(error)) from error

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": BASE | {"ir", "target", "kernels", "schedule"},
 }
 # These put the pieces together and may import everything.
-TOP = {"__init__", "__main__", "api", "bench", "build", "cli", "demo", "doctor", "project"}
+TOP = {"__init__", "__main__", "api", "bench", "build", "cli", "demo", "doctor", "files", "project"}
 TENSORFLOW_ALLOWED = {"train", "search", "zoo"}
 
 

@@ -46,18 +46,3 @@ def test_broken_project_files_are_named(tmp_path, text, why):
 
 def test_no_project_is_none(tmp_path):
     assert project.find(tmp_path) is None
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    target = tmp_path / "report.html"
-    target.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        project.write_whole(target, "\udc80")
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_write_into_a_file_as_folder_is_a_user_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
-        project.write_whole(tmp_path / "file" / "report.html", "x")

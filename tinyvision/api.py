@@ -1,0 +1,243 @@
+"""What happens on a device, as functions: flash, verify, profile, run.
+
+``build.py`` makes the firmware; here it meets a board, its virtual twin, or this computer. Results
+are plain data with the keys that ``--json`` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyvision import importer
+from tinyvision.build import Compiled, Model, Progress, build, plan, silent
+from tinyvision.device import run as pictures
+from tinyvision.device import samples as sampling
+from tinyvision.device import verify as verifying
+from tinyvision.device.flash import find_port
+from tinyvision.device.flash import flash as write_flash
+from tinyvision.device.host import HostModel
+from tinyvision.device.host_target import HostTarget
+from tinyvision.device.link import Link
+from tinyvision.device.oracle import oracle_for
+from tinyvision.device.profile import Profile, Twin
+from tinyvision.device.profile import profile as take_profile
+from tinyvision.device.serial_target import SerialTarget
+from tinyvision.device.symbols import Symbols
+from tinyvision.device.target import Target
+from tinyvision.device.virtual import QemuBoard, VirtualBoard, open_board
+from tinyvision.errors import DeviceError, UserError
+from tinyvision.firmware import open_project
+from tinyvision.target import Board, load_board
+
+
+@dataclass(frozen=True)
+class Where:
+    """On what a model runs: the board's virtual twin, this computer, or a serial port (the
+    board's own probe where none is named).
+    """
+
+    virtual: bool = False
+    host: bool = False
+    port: str | None = None
+
+
+@contextmanager
+def twin_of(elf: Path, board: Board) -> Iterator[VirtualBoard | QemuBoard]:
+    """The board's virtual twin with that firmware. What the twin found wrong goes before the
+    error that the host saw, which follows from it.
+    """
+    with open_board(elf, board) as twin:
+        try:
+            yield twin
+        except DeviceError as error:
+            problem = twin.problem()
+            if problem is None:
+                raise
+            raise DeviceError(problem, f"virtual {board.name}", str(error)) from error
+
+
+def serial_port(board: Board, port: str | None) -> str:
+    """``port``, or the one that the board's debug probe has; UserError where that is unclear."""
+    found = port or find_port(board)
+    if found is None:
+        raise UserError(
+            "it is not clear which serial port the board is on",
+            board.name,
+            hint="Name it with --port, or use the board's twin with --virtual.",
+        )
+    return found
+
+
+@contextmanager
+def serial_target(
+    compiled: Compiled, where: Where, out: Path | None, progress: Progress
+) -> Iterator[tuple[SerialTarget, Twin | None]]:
+    """The agent that runs ``compiled``, on the board or on its twin (which is built first)."""
+    macs = compiled.plan.macs_executed
+    model_hash = importer.model_hash(compiled.model.data)
+    if not where.virtual:
+        port = serial_port(compiled.board, where.port)
+        progress(f"connecting to {port}")
+        target = SerialTarget(Link(port), model_hash=model_hash, macs=macs)
+        try:
+            yield target, None
+        finally:
+            target.close()
+        return
+    elf = build(compiled, compiled.board, out=out, progress=progress).result.elf
+    progress("starting the virtual board")
+    with twin_of(elf, compiled.board) as twin:
+        link = Link(twin.port, symbols=Symbols.read(elf))
+        target = SerialTarget(link, kind="virtual", model_hash=model_hash, macs=macs)
+        try:
+            yield target, twin
+        finally:
+            target.close()
+
+
+@contextmanager
+def any_target(
+    compiled: Compiled, where: Where, out: Path | None, progress: Progress
+) -> Iterator[Target]:
+    """As ``serial_target``, or the generated C on this computer."""
+    if not where.host:
+        with serial_target(compiled, where, out, progress) as (target, _):
+            yield target
+        return
+    progress("compiling for this computer")
+    host = HostTarget(HostModel(compiled.graph, compiled.plan, compiled.emit()))
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def flash(
+    board: str | Path | Board,
+    project: str | Path,
+    *,
+    where: Where = Where(),
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Writes the firmware of ``project`` to the board (starts the twin with it) and asks the agent
+    who it is: keys ``board``, ``model``, ``hash``, ``build``, ``port``, ``protocol``.
+    """
+    target = board if isinstance(board, Board) else load_board(board)
+    built = open_project(project)
+    if built.board != target.name:
+        raise UserError(
+            f"the project is for {built.board}, not for {target.name}",
+            str(project),
+            hint=f"Build for {target.name} first, or name its folder with --out.",
+        )
+    if where.virtual:
+        progress("starting the virtual board")
+        with twin_of(built.elf, target) as twin, Link(twin.port) as link:
+            return _identity(link, twin.port, "virtual")
+    port = serial_port(target, where.port)
+    progress("writing the flash")
+    protocol = write_flash(built, target, progress=progress).protocol
+    progress(f"connecting to {port}")
+    with Link(port) as link:
+        return _identity(link, port, protocol)
+
+
+def _identity(link: Link, port: str, protocol: str) -> dict[str, Any]:
+    who = link.identify()
+    return {
+        "board": who.board,
+        "model": who.model,
+        "hash": who.model_hash.hex(),
+        "build": who.build,
+        "port": port,
+        "protocol": protocol,
+    }
+
+
+def verify(
+    model: str | Path | Model | Compiled,
+    board: str | Path | Board,
+    *,
+    where: Where = Where(),
+    inputs: Path | None = None,
+    samples: int = 10,
+    seed: int = 0,
+    schedule_kind: str = "auto",
+    sram_limit: int | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Compares every output with the oracle, bit for bit; the keys of ``verify --json``.
+
+    ``inputs``: an ``.npz`` to take the samples (and perhaps what they must give) from; else
+    ``samples`` are drawn from ``seed``.
+    """
+    compiled = _compiled(model, board, schedule_kind, sram_limit)
+    source = compiled.model.graph
+    drawn = sampling.read(inputs, source) if inputs else sampling.draw(source, samples, seed)
+    oracle = oracle_for(source, compiled.model.data)
+    with any_target(compiled, where, out, progress) as target:
+        return verifying.verify(
+            compiled.graph,
+            compiled.plan,
+            target,
+            drawn,
+            oracle,
+            lambda done: progress(f"verifying, {done} of {len(drawn.inputs)} samples done"),
+        ).to_json()
+
+
+def profile(
+    model: str | Path | Model | Compiled,
+    board: str | Path | Board,
+    *,
+    where: Where = Where(),
+    schedule_kind: str = "auto",
+    sram_limit: int | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[Compiled, Profile]:
+    """Time and memory of one inference on random input, layer by layer."""
+    compiled = _compiled(model, board, schedule_kind, sram_limit)
+    drawn = sampling.draw(compiled.model.graph, 1)
+    layers = len(compiled.plan.steps)
+    with serial_target(compiled, where, out, progress) as (target, twin):
+        return compiled, take_profile(
+            compiled.plan,
+            target,
+            drawn.inputs[0],
+            twin,
+            lambda done: progress(f"profiling, {done} of {layers} layers done"),
+        )
+
+
+def run(
+    model: str | Path | Model | Compiled,
+    images: Sequence[Path],
+    board: str | Path | Board,
+    *,
+    where: Where = Where(),
+    top: int = 3,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> list[dict[str, Any]]:
+    """The ``top`` classes of each picture, best first."""
+    compiled = _compiled(model, board, "auto", None)
+    with any_target(compiled, where, out, progress) as target:
+        progress("running")
+        return pictures.classify(compiled.graph, target, images, top)
+
+
+def _compiled(
+    model: str | Path | Model | Compiled,
+    board: str | Path | Board,
+    schedule_kind: str,
+    sram_limit: int | None,
+) -> Compiled:
+    if isinstance(model, Compiled):
+        return model
+    return plan(model, board, schedule_kind=schedule_kind, sram_limit=sram_limit)
