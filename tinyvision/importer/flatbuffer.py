@@ -63,7 +63,6 @@ class FlatBuffer:
         return self.table(self.number(_U32, 0, "the offset of the root table"), "the root table")
 
     def table(self, position: int, what: str) -> Table:
-        self.spend(8)
         vtable = position - self.number(_I32, position, what)
         vtable_bytes = self.number(_U16, vtable, f"the vtable of {what}")
         inline_bytes = self.number(_U16, vtable + 2, f"the vtable of {what}")
@@ -71,25 +70,33 @@ class FlatBuffer:
             raise self.damaged(f"{what} has a vtable of {vtable_bytes} bytes at byte {vtable}")
         if inline_bytes < 4 or position + inline_bytes > len(self.data):
             raise self.damaged(f"{what} of {inline_bytes} bytes does not fit at byte {position}")
-        return Table(self, position, vtable, (vtable_bytes - 4) // 2, inline_bytes, what)
+        self.spend(vtable_bytes)
+        fields = struct.unpack_from(f"<{(vtable_bytes - 4) // 2}H", self.data, vtable + 4)
+        if any(offset and not 4 <= offset < inline_bytes for offset in fields):
+            raise self.damaged(f"{what} has a field outside of its {inline_bytes} bytes")
+        return Table(self, position, fields, inline_bytes, what)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose own extent and vtable lie inside the file. ``what`` names it in errors."""
+    """A table that lies inside the file: for each field the offset from ``position``, 0 where it
+    is absent. ``what`` names it in errors.
+    """
 
     file: FlatBuffer
     position: int
-    vtable: int
-    fields: int
+    offsets: tuple[int, ...]
     inline_bytes: int
     what: str
 
+    @property
+    def fields(self) -> int:
+        """How many fields the writer knew."""
+        return len(self.offsets)
+
     def has(self, field: int) -> bool:
         """Whether the writer stored field number ``field``."""
-        if field >= self.fields:
-            return False
-        return bool(_U16.unpack_from(self.file.data, self.vtable + 4 + 2 * field)[0])
+        return field < self.fields and self.offsets[field] != 0
 
     def scalar(self, field: int, kind: str, default: float) -> int | float | bool:
         """A field of type ``kind`` (a key of the format's scalars), or the schema's default."""
@@ -156,12 +163,10 @@ class Table:
 
     def _slot(self, field: int, size_bytes: int) -> int | None:
         """Where the field is stored, None where it has its default."""
-        if field >= self.fields:
+        if not self.has(field):
             return None
-        offset = int(_U16.unpack_from(self.file.data, self.vtable + 4 + 2 * field)[0])
-        if offset == 0:
-            return None
-        if offset < 4 or offset + size_bytes > self.inline_bytes:
+        offset = self.offsets[field]
+        if offset + size_bytes > self.inline_bytes:
             raise self.file.damaged(f"field {field} of {self.what} lies outside of it")
         return self.position + offset
 
