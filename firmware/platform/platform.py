@@ -1,6 +1,7 @@
 """PlatformIO's entry to this development platform: which packages a build of it needs."""
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,11 @@ class TinyvisionPlatform(PlatformBase):
             self.packages[TOOLCHAIN]["optional"] = False
 
         board = self.board_config(options["board"])
-        protocol = options.get("upload_protocol") or board.get("upload.protocol", "")
+        protocol = (
+            os.environ.get("TINYVISION_UPLOAD_PROTOCOL")
+            or options.get("upload_protocol")
+            or board.get("upload.protocol", "")
+        )
         if "upload" not in targets or protocol != "openocd" or shutil.which("openocd"):
             self.packages.pop("tool-openocd", None)
         else:

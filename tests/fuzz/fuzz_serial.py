@@ -19,7 +19,7 @@ from cobs import cobs
 
 from tests.support import fake_model
 from tests.support.host_agent import HostAgent, build_host_agent
-from tinyvision.device.protocol import Command, Decoder, Frame, Memory, Status, encode
+from tinyvision.device.protocol import MAX_PAYLOAD, Command, Decoder, Frame, Memory, Status, encode
 
 BATCH = 20
 PAYLOAD_BYTES = {
@@ -35,7 +35,7 @@ PAYLOAD_BYTES = {
     Command.FAULT: 1,
 }
 USED_BYTES = 128
-"""Of the fake network's 160 bytes; the rest must keep its paint."""
+"""Of the fake network's bank; the rest must keep its paint."""
 
 
 def fuzz(count: int, seed: int, program: Path) -> Counter[str]:
@@ -98,7 +98,7 @@ def _status(frame: Frame) -> Status:
             if frame.command == Command.READ_OUTPUT
             else (fake_model.BANK0_BYTES,)
         )
-        good = index < len(sizes) and first + count <= sizes[index]
+        good = index < len(sizes) and first + count <= sizes[index] and count <= MAX_PAYLOAD
     return Status.OK if good else Status.OUT_OF_RANGE
 
 
@@ -182,7 +182,31 @@ def _request(rng: random.Random) -> Frame:
 def _edge(rng: random.Random, bits: int) -> int:
     """A number where mistakes live: small, around the network's sizes, around a power of two."""
     if rng.randrange(3):
-        return rng.choice((0, 1, 2, 3, 15, 16, 17, 47, 48, 49, 63, 64, 127, 128, 159, 160, 161))
+        return rng.choice(
+            (
+                0,
+                1,
+                2,
+                3,
+                15,
+                16,
+                17,
+                47,
+                48,
+                49,
+                63,
+                64,
+                128,
+                254,
+                255,
+                1023,
+                1024,
+                1025,
+                1199,
+                1200,
+                1201,
+            )
+        )
     if rng.randrange(2):
         return rng.getrandbits(bits)
     return (1 << rng.randrange(bits + 1)) - 1

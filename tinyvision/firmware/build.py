@@ -14,7 +14,6 @@ from tinyvision.errors import FitError, ToolError
 from tinyvision.firmware import pio
 from tinyvision.firmware.project import Project, open_project
 from tinyvision.firmware.stack import StackUse, stack_use
-from tinyvision.target.load import load_board
 
 _STEP = re.compile(r"^(?:Compiling|Archiving|Indexing|Linking|Building) \S+")
 _OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")
@@ -116,18 +115,18 @@ def _failure(project: Project, output: str) -> Exception:
             f"memory '{memory}' is {int(excess):,} bytes too small",
             "Try a smaller model or a board with more of that memory.",
         )
-    errors = [line for line in output.splitlines() if re.search(r"\berror\b|\*\*\*  *\[", line, re.I)]
+    errors = [
+        line for line in output.splitlines() if re.search(r"\berror\b|\*\*\*  *\[", line, re.I)
+    ]
     why = " | ".join(errors[:3]) or " | ".join(output.strip().splitlines()[-3:])
     return ToolError("pio run failed", str(project.path), why, "See --verbose for all it said.")
 
 
 def _check_stack(project: Project, stack: StackUse) -> None:
-    hardware = load_board(project.board).hardware
-    reserved = hardware.layout.stack_bytes if hardware else 0
-    if stack.total_bytes > reserved:
+    if stack.total_bytes > stack.reserved_bytes:
         raise FitError(
             "the stack may overflow",
             project.board,
-            f"{stack.total_bytes:,} bytes in the worst case, {reserved:,} are reserved",
+            f"{stack.total_bytes:,} bytes in the worst case, {stack.reserved_bytes:,} are reserved",
             "Raise stack_bytes in the board file.",
         )

@@ -9,9 +9,9 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from tinyvision.errors import ToolError
 from tinyvision.resources import data_folder
@@ -84,9 +84,15 @@ def require_tools() -> None:
 
 
 def run(
-    project: Path, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+    project: Path,
+    arguments: Sequence[str],
+    on_line: Callable[[str], None] | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, str]:
-    """Runs ``pio`` in a project; returns its exit status and the last 200 lines it printed."""
+    """Runs ``pio`` in a project; returns its exit status and the last 200 lines it printed.
+
+    ``variables`` are added to its environment.
+    """
     for name in ("packages", ".cache/downloads", ".cache/tmp", ".cache/http"):
         (core_dir() / name).mkdir(parents=True, exist_ok=True)  # PlatformIO races with itself
     command = [sys.executable, "-m", "platformio", *arguments]
@@ -95,7 +101,7 @@ def run(
     with subprocess.Popen(
         command,
         cwd=project,
-        env=environment(),
+        env=environment() | dict(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -50,7 +50,7 @@ def render_project(
         "l1_caches": board.core.cpu in CORES_WITH_L1,
         "bits": _bits,
         "model": model,
-        "title": title,
+        "title": "".join(c if c.isprintable() else " " for c in title),
         "banks": banks,
         "build_id": f"tinyvision {__version__}",
     }

@@ -24,11 +24,12 @@ _BRANCH = re.compile(r"(?:bl|b|cbz|cbnz|b\w\w)(?:\.w|\.n)?\Z")
 @dataclass(frozen=True)
 class StackUse:
     """``model_bytes``: deepest call below the agent's call of a layer; ``total_bytes``: deepest of
-    all from reset on, with a fault on top.
+    all from reset on, with an exception on top; ``reserved_bytes``: what the firmware has.
     """
 
     model_bytes: int
     total_bytes: int
+    reserved_bytes: int
 
 
 @dataclass
@@ -57,13 +58,15 @@ def stack_use(elf: Path) -> StackUse:
         _disassemble(image, functions, code)
         _frames_from_debug(image, functions)
         taken = _address_taken(image, functions, code)
+        stack = image.get_section_by_name(".stack")
+        reserved = int(stack["sh_size"]) if stack else 0
     by_name = {function.name: function for function in functions}
     depth = _Depth(by_name, taken)
     model = max((depth.of(name) for name in taken), default=0)
     total = depth.of("bsp_reset")
-    fault = EXCEPTION_BYTES + depth.of("bsp_fault_main") if "bsp_fault_main" in by_name else 0
-    # A fault starts the stack over: it needs its own depth, and room to be taken at the deepest.
-    return StackUse(model, max(total + EXCEPTION_BYTES, fault))
+    fault = depth.of("bsp_fault_main")
+    # A fault starts the stack over, so that its depth counts from the top.
+    return StackUse(model, max(total + EXCEPTION_BYTES, fault), reserved)
 
 
 class _Depth:

@@ -64,8 +64,9 @@ class Table:
 
     def number(self, key: str) -> float:
         """A positive number."""
-        value = self._take(key, object, _MISSING)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        self._taken.add(key)
+        value = self._data.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
             raise self.fail(f"key '{key}' must be a positive number", f"it is {value!r}")
         return float(value)
 

@@ -1,5 +1,6 @@
 """SCons script: tools, firmware.elf, .bin and .hex, upload. Run by PlatformIO."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -53,7 +54,11 @@ size_action = env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE")
 AlwaysBuild(env.Alias("size", elf, size_action))
 
 # ---- upload: what each protocol calls the target stands in the board's manifest ----
-protocol = env.subst("$UPLOAD_PROTOCOL") or board.get("upload.protocol", "")
+protocol = (
+    os.environ.get("TINYVISION_UPLOAD_PROTOCOL")  # `tinyvision flash` has looked what is installed
+    or env.subst("$UPLOAD_PROTOCOL")
+    or board.get("upload.protocol", "")
+)
 targets = board.get("upload.targets", {})
 target = targets.get(protocol, "")
 folder = platform.get_package_dir("tool-openocd") if "tool-openocd" in platform.packages else None
