@@ -115,7 +115,7 @@ def _edit_tensor(file: TfliteFile, rng: random.Random) -> None:
         shape[rng.randrange(len(shape))] = _integer(rng)
         file.tensors[index] = replace(old, shape=tuple(shape))
     elif kind == 3:
-        count = rng.choice((0, 1, 1, 2, len(old.shape), *old.shape[:1], 300))
+        count = max(0, min(300, rng.choice((0, 1, 1, 2, len(old.shape), *old.shape[:1], 300))))
         scales = tuple(rng.choice(SCALES) for _ in range(count))
         zeros = tuple(_integer(rng) for _ in range(rng.choice((count, count, 0, 1))))
         file.tensors[index] = replace(old, quant=QuantParams(scales, zeros, _integer(rng)))

@@ -194,15 +194,8 @@ def test_text_that_is_not_utf8() -> None:
 # What the bytes may say
 
 
-def spliced(data: bytes, position: int, *words: int) -> bytes:
-    return (
-        data[:position] + struct.pack(f"<{len(words)}I", *words) + data[position + 4 * len(words) :]
-    )
-
-
-def vector_position(data: bytes, wanted: tuple[int, int]) -> int:
-    """Where the length of a buffer's vector stands."""
-    return wanted[0] - 4
+def spliced(data: bytes, position: int, word: int) -> bytes:
+    return data[:position] + struct.pack("<I", word) + data[position + 4 :]
 
 
 def test_offsets_that_lead_outside() -> None:
@@ -221,7 +214,7 @@ def test_vectors_that_claim_too_much() -> None:
     weights = next(t.data for t in parse(data, "").tensors if t.name == "w")
     assert weights is not None
     for length in (2**32 - 1, 2**31, len(data), weights[1] + 1):
-        refused(spliced(data, vector_position(data, weights), length))
+        refused(spliced(data, weights[0] - 4, length))
 
 
 def test_buffers_that_overlap() -> None:
@@ -296,7 +289,7 @@ def _large_parts(b: flatbuffers.Builder) -> dict[str, int]:
         ("Tensors", 1_000_000),
         ("Operators", 8000),
         ("Operators", 1_000_000),
-        ("Buffers", 60_000),
+        ("Buffers", 16_000),
         ("Buffers", 1_000_000),
         ("OperatorCodes", 8000),
         ("Subgraphs", 8000),
@@ -305,9 +298,9 @@ def _large_parts(b: flatbuffers.Builder) -> dict[str, int]:
 def test_little_that_claims_to_be_much(part: str, count: int) -> None:
     data = _bomb(_large_parts, **{part: count})
     tracemalloc.start()
-    begun = time.monotonic()
+    begun = time.process_time()
     refused(data)
-    seconds, (_, peak) = time.monotonic() - begun, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seconds < 5
     assert peak < 100e6

@@ -10,7 +10,7 @@ from tinyvision.importer.flatbuffer import FlatBuffer, Table
 
 # Far beyond any network for a microcontroller, and small enough to stay harmless.
 MAX_TENSORS = MAX_OPERATORS = 8192
-MAX_BUFFERS = 65536
+MAX_BUFFERS = 16384
 MAX_OPERANDS = 1024
 MAX_AXES = 64
 MAX_CHANNELS = 1 << 20
