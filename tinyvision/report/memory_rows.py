@@ -19,8 +19,8 @@ STYLES = {
 LEGEND = (
     (READ, "read"),
     (WRITTEN, "written"),
-    (BOTH, "read, then written over"),
-    (KEPT, "kept for later"),
+    (BOTH, "written over"),
+    (KEPT, "kept"),
     (SCRATCH, "scratch"),
     (FREE, "free"),
 )
