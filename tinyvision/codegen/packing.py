@@ -64,7 +64,8 @@ def pack_rows(rows: Array, block: int, *, widened_in_order: bool) -> Array:
     whole = channels - channels % block
     blocks = words[:, :whole].reshape(groups, -1, block, words.shape[2], 4).swapaxes(2, 3)
     parts = (blocks.reshape(groups, -1), words[:, whole:].reshape(groups, -1))
-    return np.concatenate(parts, axis=1).ravel()
+    packed: Array = np.concatenate(parts, axis=1).ravel()
+    return packed
 
 
 def pack_pairs(taps: Array, starts: Sequence[int]) -> Array:

@@ -32,27 +32,23 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     assert isinstance(op, Conv2D)
     shape = window(graph, op)
     tables = requantization(graph, op).table_bytes + 4 * shape.channels
-    kernels = []
-    if core.dsp:
-        template = "conv2d_1x1_dsp" if shape.is_pointwise else "conv2d_dsp"
-        kernels.append(
-            Kernel(
-                template,
-                template,
-                scratch_bytes=column_bytes(shape.taps, BLOCK_PIXELS),
-                flash_bytes=padded_taps(shape.taps) * shape.channels + tables,
-                overlap=(_block_lead(shape), None, None),
-            )
-        )
-    kernels.append(
-        Kernel(
+    if not core.dsp:
+        portable = Kernel(
             "conv2d",
             "conv2d",
             flash_bytes=shape.taps * shape.channels + tables,
             overlap=(_element_lead(shape), None, None),
         )
+        return (portable,)
+    template = "conv2d_1x1_dsp" if shape.is_pointwise else "conv2d_dsp"
+    simd = Kernel(
+        template,
+        template,
+        scratch_bytes=column_bytes(shape.taps, BLOCK_PIXELS),
+        flash_bytes=padded_taps(shape.taps) * shape.channels + tables,
+        overlap=(_block_lead(shape), None, None),
     )
-    return tuple(kernels)
+    return (simd,)
 
 
 def _input_bytes(shape: Window) -> int:

@@ -55,28 +55,24 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     assert isinstance(op, DepthwiseConv2D)
     shape = window(graph, op)
     tables = requantization(graph, op).table_bytes + 4 * shape.channels
-    kernels = []
     if core.dsp and op.multiplier == 1 and op.dilation == (1, 1):
         pairs = shape.kernel[0] * len(pair_starts(shape))
-        kernels.append(
-            Kernel(
-                "depthwise_conv2d_dsp",
-                "depthwise_conv2d_dsp",
-                scratch_bytes=lines_bytes(shape),
-                flash_bytes=4 * pairs * shape.channels + tables,
-                overlap=(_plane_lead(shape), None, None),
-                overlap_step=shape.channels,
-            )
+        simd = Kernel(
+            "depthwise_conv2d_dsp",
+            "depthwise_conv2d_dsp",
+            scratch_bytes=lines_bytes(shape),
+            flash_bytes=4 * pairs * shape.channels + tables,
+            overlap=(_plane_lead(shape), None, None),
+            overlap_step=shape.channels,
         )
-    kernels.append(
-        Kernel(
-            "depthwise_conv2d",
-            "depthwise_conv2d",
-            flash_bytes=shape.taps * shape.channels + tables,
-            overlap=(_element_lead(shape, op.multiplier), None, None),
-        )
+        return (simd,)
+    portable = Kernel(
+        "depthwise_conv2d",
+        "depthwise_conv2d",
+        flash_bytes=shape.taps * shape.channels + tables,
+        overlap=(_element_lead(shape, op.multiplier), None, None),
     )
-    return tuple(kernels)
+    return (portable,)
 
 
 def _plane_lead(shape: Window) -> int:

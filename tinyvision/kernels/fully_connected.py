@@ -7,7 +7,8 @@ import numpy as np
 from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
-from tinyvision.kernels.conv2d import column_bytes, padded_taps
+from tinyvision.ir.types import Tensor
+from tinyvision.kernels.conv2d import padded_taps
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import diagonal
@@ -18,31 +19,24 @@ BLOCK_CHANNELS = 4
 
 
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
-    """The SIMD kernel widens a whole input row first, so its output may overwrite that row."""
+    """The SIMD kernel expects weights without a zero point."""
     assert isinstance(op, FullyConnected)
+    tables = requantization(graph, op).table_bytes
+    simd = core.dsp and conv_requant(graph, op).weights_zero_point == 0
+    name = "fully_connected_dsp" if simd else "fully_connected"
     channels, depth = graph.tensor(op.inputs[1]).shape
-    input_bytes = graph.tensor(op.inputs[0]).size_bytes
-    rows = np.arange(input_bytes // depth, dtype=np.int64)
-    tables = requantization(graph, op).table_bytes + 4 * channels
-    kernels = []
-    if core.dsp and conv_requant(graph, op).weights_zero_point == 0:
-        lead = diagonal(rows * channels, rows * depth, input_bytes)
-        kernels.append(
-            Kernel(
-                "fully_connected_dsp",
-                "fully_connected_dsp",
-                scratch_bytes=column_bytes(depth, 1),
-                flash_bytes=padded_taps(depth) * channels + tables,
-                overlap=(lead, None, None),
-            )
-        )
-    lead = diagonal((rows + 1) * channels - 1, rows * depth, input_bytes)
-    kernels.append(
-        Kernel(
-            "fully_connected",
-            "fully_connected",
-            flash_bytes=depth * channels + tables,
-            overlap=(lead, None, None),
-        )
+    taps = padded_taps(depth) if simd else depth
+    last = channels - (BLOCK_CHANNELS if simd and channels % BLOCK_CHANNELS == 0 else 1)
+    kernel = Kernel(
+        name,
+        name,
+        flash_bytes=(taps + 4) * channels + tables,
+        overlap=(_lead(graph.tensor(op.inputs[0]), depth, channels, last), None, None),
     )
-    return tuple(kernels)
+    return (kernel,)
+
+
+def _lead(x: Tensor, depth: int, channels: int, last: int) -> int:
+    """Every block of outputs reads its whole row; the last block begins at output ``last``."""
+    rows = np.arange(x.elements // depth, dtype=np.int64)
+    return diagonal(rows * channels + last, rows * depth, x.size_bytes)

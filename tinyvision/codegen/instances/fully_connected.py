@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg
+from tinyvision.codegen.instances.instance import ConstArg, Instance, TensorArg
 from tinyvision.codegen.packing import (
     folded_bias,
     pack_rows,
@@ -13,7 +13,6 @@ from tinyvision.codegen.packing import (
 from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
-from tinyvision.kernels.conv2d import padded_taps
 from tinyvision.kernels.fully_connected import BLOCK_CHANNELS
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
@@ -54,14 +53,6 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
             ConstArg("weights", pack_rows(weights[None], BLOCK_CHANNELS, widened_in_order=False)),
             ConstArg("bias", folded_bias(bias, sums, params.input_zero_point)),
             *requant_tables(requant),
-            ScratchArg(),
         ),
-        context={
-            **context,
-            "pixels": rows,
-            "taps": padded_taps(depth),
-            "group_channels": channels,
-            "block_pixels": 1,
-            "block_channels": BLOCK_CHANNELS,
-        },
+        context={**context, "rows": rows, "block_channels": BLOCK_CHANNELS},
     )
