@@ -52,9 +52,9 @@ class SetBit:
 class Layout:
     """What the firmware keeps where, by memory name.
 
-    ``stack_bytes`` are taken from the low end of ``ram``, so that a stack that overflows runs out of
-    the memory and faults. ``data_bytes`` are kept for variables, which follow the model's bank and
-    may use what the model leaves of it.
+    ``stack_bytes`` are taken from the low end of ``ram``, so that a stack that overflows runs out
+    of the memory and faults. ``data_bytes`` are kept for variables, which follow the model's bank
+    and may use what the model leaves of it.
     """
 
     vectors: str

@@ -34,7 +34,10 @@ void bsp_fault_main(const uint32_t *frame)
     bsp_fault fault = {0, 0, 0, 0, 0, 0};
     __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
     fault.kind = (uint8_t)(exception > 255u ? 255u : exception);
-    if (frame >= bsp_stack_low && frame <= bsp_stack_top - FRAME_WORDS) {
+    /* As numbers: an address below the stack wraps and is out of bounds as well. */
+    const uintptr_t depth = (uintptr_t)bsp_stack_top - (uintptr_t)frame;
+    const uintptr_t size = (uintptr_t)bsp_stack_top - (uintptr_t)bsp_stack_low;
+    if (depth >= 4 * FRAME_WORDS && depth <= size) {
         fault.lr = frame[FRAME_LR];
         fault.pc = frame[FRAME_PC];
     }

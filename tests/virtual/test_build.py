@@ -1,0 +1,274 @@
+"""The firmware of every board: built by PlatformIO, looked into, booted on the board's twin."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from tests.support import fake_model
+from tinyvision.device.link import FaultReport, Link, Rejected
+from tinyvision.device.protocol import Command, Identity, Memory, SelfTest, Status
+from tinyvision.device.virtual import open_board
+from tinyvision.errors import FitError, ToolError
+from tinyvision.firmware import build, pio, write_project
+from tinyvision.target import board_names, load_board
+
+BOARDS = [name for name in board_names() if load_board(name).hardware]
+ALLOWED_LIBC = {"memcpy", "memset", "memmove", "memcpy-armv7m", "memcpy-stub", "aeabi_memcpy"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_platformio(tmp_path_factory):
+    """PlatformIO's home for these tests: nothing of the user's, and the set-up itself is tested."""
+    home = tmp_path_factory.mktemp("platformio")
+    before = os.environ.get("PLATFORMIO_CORE_DIR")
+    os.environ["PLATFORMIO_CORE_DIR"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["PLATFORMIO_CORE_DIR"]
+    else:
+        os.environ["PLATFORMIO_CORE_DIR"] = before
+
+
+def write(path, board, **options):
+    library = fake_model.library(board, **options)
+    return write_project(path, board, fake_model.NAME, library, fake_model.banks(board), "A fake")
+
+
+@pytest.fixture(scope="session")
+def built(private_platformio, tmp_path_factory):
+    """``built(name)``: board, build result and all that PlatformIO printed, once a session."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            lines = []
+            handler = logging.Handler()
+            handler.emit = lambda record: lines.append(record.getMessage())
+            log = logging.getLogger(pio.__name__)
+            log.addHandler(handler)
+            log.setLevel(logging.DEBUG)
+            try:
+                board = load_board(name)
+                result = build(write(tmp_path_factory.mktemp(name) / "firmware", board))
+            finally:
+                log.removeHandler(handler)
+            made[name] = (board, result, "\n".join(lines))
+        return made[name]
+
+    return get
+
+
+def sections(elf):
+    with elf.open("rb") as file:
+        return {
+            s.name: (
+                s["sh_addr"],
+                s["sh_size"],
+                s.data() if s["sh_type"] == "SHT_PROGBITS" else b"",
+            )
+            for s in ELFFile(file).iter_sections()
+            if s["sh_flags"] & 2
+        }
+
+
+def symbols(elf):
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        return {s.name: s for s in table.iter_symbols()}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_it_compiles_without_a_warning(built, name):
+    _, result, output = built(name)
+    assert "warning" not in output.lower()
+    assert result.elf.is_file()
+    assert result.bin.is_file()
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_vector_table(built, name):
+    board, result, _ = built(name)
+    hardware = board.hardware
+    address, size, data = sections(result.elf)[".vectors"]
+    named = symbols(result.elf)
+    assert address == hardware.memory(hardware.layout.vectors).address
+    assert size == 4 * (16 + hardware.interrupts)
+    stack, reset, *handlers = struct.unpack(f"<{size // 4}I", data)
+    ram = hardware.memory(hardware.layout.ram)
+    assert stack == ram.address + hardware.layout.stack_bytes
+    assert stack % 8 == 0
+    assert reset == named["bsp_reset"]["st_value"]
+    code = hardware.memory(hardware.layout.code)
+    for handler in (reset, *handlers):
+        assert handler & 1, "not a Thumb address"
+        assert code.address <= handler < code.end
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_sections_lie_in_their_memories(built, name):
+    board, result, _ = built(name)
+    hardware = board.hardware
+    for section, (address, size, _) in sections(result.elf).items():
+        assert any(m.address <= address and address + size <= m.end for m in hardware.memories), (
+            section
+        )
+    named = symbols(result.elf)
+    first = board.banks[0]
+    assert named[f"bank_{first.name}"]["st_value"] + 16 == first.address
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_nothing_of_libc_but_copying(built, name):
+    _, result, _ = built(name)
+    used = (result.elf.parent / "firmware.map").read_text().split("Discarded input sections")[0]
+    members = set(re.findall(r"libc\.a\((?:lib_a|libc_a)-([\w-]+)\.o\)", used))
+    assert members <= ALLOWED_LIBC
+    assert not {"malloc", "_sbrk", "printf", "__aeabi_dadd", "__aeabi_fadd"} & set(
+        symbols(result.elf)
+    )
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_sizes_and_stack(built, name):
+    board, result, _ = built(name)
+    sizes = result.sizes
+    binary = result.bin.stat().st_size
+    if board.hardware.layout.vectors == board.hardware.layout.code:
+        assert 0 <= binary - sizes.flash_total_bytes < 64, "alignment at most"
+    assert sizes.bss_bytes > board.hardware.layout.stack_bytes + fake_model.BANK0_BYTES
+    # Layer 1 keeps 100 bytes in a function that it calls through a pointer.
+    assert 100 <= result.stack_bytes < result.firmware_stack_bytes
+    assert result.firmware_stack_bytes <= board.hardware.layout.stack_bytes
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_it_boots_answers_and_computes(built, name):
+    board, result, _ = built(name)
+    with open_board(result.elf, board) as twin, Link(twin.port) as link:
+        identity = link.identify(within_seconds=20)
+        assert isinstance(identity, Identity)
+        assert (identity.board, identity.model) == (name, "fake")
+        assert identity.clock_hz == board.clock_mhz * 1e6
+        assert identity.has_cycle_counter
+        assert SelfTest.parse(link.request(Command.SELF_TEST)).passed
+        first, second = bytes(range(48)), bytes(range(100, 116))
+        link.request(Command.PAINT)
+        link.request(Command.WRITE_INPUT, struct.pack("<BI", 0, 0) + first)
+        floats = [(byte - fake_model.ZERO_POINT) * fake_model.SCALE for byte in second]
+        link.request(Command.WRITE_INPUT, struct.pack("<BI16f", 1, 0, *floats))
+        cycles = struct.unpack("<3I", link.request(Command.PROFILE, struct.pack("<HH", 0, 3)))
+        assert all(0 < count < 100_000 for count in cycles)
+        sums, negatives = fake_model.outputs(first, second)
+        assert link.request(Command.READ_OUTPUT, struct.pack("<BIH", 0, 0, 48)) == sums
+        shifted = bytes(byte ^ 0x80 for byte in negatives)
+        assert link.request(Command.READ_OUTPUT, struct.pack("<BIH", 1, 0, 16)) == shifted
+        memory = Memory.parse(link.request(Command.MEMORY))
+        assert not memory.damaged_guards
+        assert memory.banks[0].touched_bytes == 128
+        assert len(memory.banks) == len(board.banks)
+        assert 0 < memory.stack_peak_bytes <= result.firmware_stack_bytes
+        with pytest.raises(Rejected):
+            link.request(Command.RUN, struct.pack("<HH", 0, 4))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_fault_is_reported_with_its_layer(private_platformio, tmp_path, name):
+    board = load_board(name)
+    result = build(write(tmp_path / "p", board, fault_in_layer=1))
+    with open_board(result.elf, board) as twin, Link(twin.port) as link:
+        link.identify(within_seconds=20)
+        link.request(Command.RUN, struct.pack("<HH", 0, 1))
+        with pytest.raises(FaultReport) as error:
+            link.request(Command.RUN, struct.pack("<HH", 0, 3), attempts=1)
+        fault = error.value.fault
+        assert fault.layer == 1
+        assert fault.kind in (3, 5), "HardFault or BusFault"
+        layer = symbols(result.elf)["layer"]
+        start = layer["st_value"] & ~1
+        assert start <= fault.pc < start + layer["st_size"]
+        with pytest.raises(FaultReport):
+            link.request(Command.RUN, struct.pack("<HH", 0, 1))
+
+
+def test_a_second_build_is_quick_and_compiles_what_changed(private_platformio, tmp_path):
+    board = load_board("stm32f4")
+    path = tmp_path / "p"
+    first = build(write(path, board))
+    steps = []
+    again = build(write(path, board), steps.append)
+    assert not [step for step in steps if step.startswith("Compiling")]
+    assert again.sizes == first.sizes
+    library = fake_model.library(board)
+    library["src/tv_fake.c"] += "/* changed */\n"
+    write_project(path, board, "fake", library, fake_model.banks(board), "A fake")
+    steps.clear()
+    build(path, steps.append)
+    compiled = [step for step in steps if step.startswith("Compiling")]
+    assert len(compiled) == 1
+    assert "tv_fake" in compiled[0]
+
+
+def test_plain_pio_run_in_a_folder_with_an_awkward_name(private_platformio, tmp_path):
+    path = tmp_path / "my böard (1)"
+    project = write(path, load_board("stm32l4"))
+    (path / "test").mkdir()  # a folder that makes PlatformIO look for Unity in its registry
+    done = subprocess.run(
+        [sys.executable, "-m", "platformio", "run"],
+        cwd=path,
+        env=pio.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.elf.is_file()
+
+
+def test_a_compile_error_is_told(private_platformio, tmp_path):
+    project = write(tmp_path / "p", load_board("stm32f4"))
+    main = project.path / "src/main.c"
+    main.write_text(main.read_text() + "int broken(void) { return nonsense; }\n")
+    with pytest.raises(ToolError, match="'nonsense' undeclared"):
+        build(project)
+
+
+def test_what_does_not_fit_is_told(private_platformio, tmp_path):
+    project = write(tmp_path / "p", load_board("stm32f4"))
+    main = project.path / "src/main.c"
+    text = main.read_text().replace("int main(void)", "volatile char big[150000];\nint main(void)")
+    main.write_text(text.replace("tv_agent_init(&app);", "big[9] = 1; tv_agent_init(&app);"))
+    with pytest.raises(FitError, match=r"memory 'sram' is [\d,]+ bytes too small"):
+        build(project)
+
+
+def test_too_little_stack_is_refused(private_platformio, tmp_path):
+    project = write(tmp_path / "p", load_board("stm32f4"))
+    main = project.path / "src/main.c"
+    deep = (
+        "static __attribute__((noinline)) int deep(int n)\n"
+        "{ volatile char room[5000]; room[n] = 1; return room[n / 2]; }\n"
+    )
+    text = main.read_text().replace("int main(void)", deep + "int main(void)")
+    main.write_text(text.replace("tv_agent_init(&app);", "tv_agent_init(&app); (void)deep(3);"))
+    with pytest.raises(FitError, match=r"stack may overflow.*in the worst case, 4,096 are"):
+        build(project)
+
+
+def test_a_missing_compiler_is_told_at_once(private_platformio, tmp_path, monkeypatch):
+    project = write(tmp_path / "p", load_board("stm32f4"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(pio, "REGISTRY", ("127.0.0.1", 9))
+    with pytest.raises(ToolError, match=r"arm-none-eabi-gcc.*apt install gcc-arm-none-eabi"):
+        build(project)
+
+
+def test_status_names_match_the_protocol():
+    assert [status.value for status in Status] == list(range(7))
