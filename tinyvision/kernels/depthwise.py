@@ -50,9 +50,11 @@ def pair_starts(shape: Window) -> list[int]:
 
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """The SIMD kernel finishes a group of channels before it begins the next, so its output may
-    lie on its input channel by channel only.
+    lie on its input channel by channel only. The portable one comes after it for the boards whose
+    flash or RAM has no room for pairs of int16 weights or lines.
     """
     assert isinstance(op, DepthwiseConv2D)
+    kernels = []
     shape = window(graph, op)
     tables = requantization(graph, op).table_bytes + 4 * shape.channels
     if core.dsp and op.multiplier == 1 and op.dilation == (1, 1):
@@ -65,14 +67,14 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             overlap=(_plane_lead(shape), None, None),
             overlap_step=shape.channels,
         )
-        return (simd,)
+        kernels.append(simd)
     portable = Kernel(
         "depthwise_conv2d",
         "depthwise_conv2d",
         flash_bytes=shape.taps * shape.channels + tables,
         overlap=(_element_lead(shape, op.multiplier), None, None),
     )
-    return (portable,)
+    return (*kernels, portable)
 
 
 def _plane_lead(shape: Window) -> int:

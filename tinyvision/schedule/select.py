@@ -11,7 +11,7 @@ from tinyvision.schedule.place import Clearance, Item, Layout, Placement
 from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 
-SLACK = 32
+SLACK = 16
 """A slower kernel has to save at least this fraction of the peak."""
 TRIALS = 80
 """Placements tried with other kernels when the first choice does not reach the lower bound."""
