@@ -13,6 +13,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Padding
 
 PLAIN, SIMD = "cortex-m0plus", "cortex-m4"
+NO_PADDING = Padding()
 KINDS = [ops.AveragePool2D, ops.MaxPool2D]
 
 
@@ -21,7 +22,7 @@ def pool(
     shape: tuple[int, int, int, int],
     window: tuple[int, int],
     stride: tuple[int, int] = (1, 1),
-    padding: Padding = Padding(),
+    padding: Padding = NO_PADDING,
 ) -> Graph:
     builder = GraphBuilder()
     x = builder.input(shape)

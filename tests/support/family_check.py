@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,6 +14,7 @@ from tests.support.overlap_plan import Sharing, overlap_plan
 from tinyvision.ir.graph import Graph
 from tinyvision.kernels.choose import candidates
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.schedule.plan import Plan
 from tinyvision.target import CORES
 from tinyvision.target.core import Core
 
@@ -49,19 +50,27 @@ def placements(graph: Graph, core: Core, extra: int = 3) -> list[Case]:
     return cases
 
 
-def check_placements(graphs: Sequence[Graph], core: str = "host") -> None:
-    """All ``placements`` of ``graphs`` against the oracle, under sanitizers."""
+def check_placements(
+    graphs: Sequence[Graph], core: str = "host", check: Callable[[Graph, Plan], None] | None = None
+) -> None:
+    """All ``placements`` of ``graphs`` against the oracle, by ``check`` or on the host under
+    sanitizers.
+    """
     cases = [case for graph in graphs for case in placements(graph, CORES[core])]
     while cases:
         count, buffers = 0, 0
         while count < len(cases) and buffers + cases[count].buffers <= _MOST_BANKS:
             buffers += cases[count].buffers
             count += 1
-        _check_together(cases[:count], CORES[core])
+        graph, plan = _together(cases[:count], CORES[core])
+        if check is None:
+            check_plan(graph, plan, rounds=1)
+        else:
+            check(graph, plan)
         cases = cases[count:]
 
 
-def _check_together(cases: Sequence[Case], core: Core) -> None:
+def _together(cases: Sequence[Case], core: Core) -> tuple[Graph, Plan]:
     kernels = iter([case.kernel for case in cases])
     graph = merge([case.graph for case in cases])
     sharing = {
@@ -69,8 +78,7 @@ def _check_together(cases: Sequence[Case], core: Core) -> None:
         for op, case in zip(graph.ops, cases, strict=True)
         if case.sharing is not None
     }
-    plan = overlap_plan(graph, core, sharing, lambda op, offered: next(kernels))
-    check_plan(graph, plan, rounds=1)
+    return graph, overlap_plan(graph, core, sharing, lambda op, offered: next(kernels))
 
 
 def drawn(strategy: SearchStrategy[Graph], count: int) -> list[Graph]:

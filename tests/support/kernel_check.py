@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,8 @@ from tinyvision.ir.types import Array, DType, Tensor
 from tinyvision.schedule.plan import Plan
 from tinyvision.target import CORES, load_board
 from tinyvision.target.core import Core
+
+Trace = Callable[[Sequence[Array]], Iterator[tuple[int, dict[str, Array]]]]
 
 
 def merge(graphs: Sequence[Graph], name: str = "cases") -> Graph:
@@ -86,19 +88,21 @@ def check_plan(
 ) -> None:
     """The same for a graph and a plan of the caller's."""
     files = emit(graph, plan, load_board("host"))
-    rng = np.random.default_rng(seed)
     with HostProgram([HostModel(graph, plan, files)], sanitize=sanitize, flags=flags) as program:
-        for _ in range(rounds):
-            feeds = [random_array(graph.tensor(name), rng) for name in graph.inputs]
-            expected = reference.run_all(graph, feeds)
-            for index, produced in program.trace(feeds):
-                step = plan.steps[index]
-                for name, got in produced.items():
-                    np.testing.assert_array_equal(
-                        got,
-                        expected[name],
-                        err_msg=f"{step.op} by {step.kernel.variant}: {name}",
-                    )
+        compare(graph, plan, program.trace, seed=seed, rounds=rounds)
+
+
+def compare(graph: Graph, plan: Plan, trace: Trace, *, seed: int = 0, rounds: int = 1) -> None:
+    """Holds every tensor that ``trace`` yields to the oracle, on ``rounds`` random inputs."""
+    rng = np.random.default_rng(seed)
+    for _ in range(rounds):
+        feeds = [random_array(graph.tensor(name), rng) for name in graph.inputs]
+        expected = reference.run_all(graph, feeds)
+        for index, produced in trace(feeds):
+            step = plan.steps[index]
+            for name, got in produced.items():
+                what = f"{step.op} by {step.kernel.variant}: {name}"
+                np.testing.assert_array_equal(got, expected[name], err_msg=what)
 
 
 def _random_floats(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
