@@ -388,6 +388,10 @@ class Machine:
     def _take(self, trap: Trap, pc: int) -> None:
         """Records a fault and lets the firmware's handler have it, HardFault where it has none."""
         place = self.image.symbols.describe(pc)
+        symbol = self.image.symbols.at(pc)
+        if symbol is None or not symbol.is_function:
+            caller = self._uc.reg_read(reg.UC_ARM_REG_LR)
+            place += f", called from {self.image.symbols.describe(caller)}"
         finding = Finding(trap.what, pc, place, trap.address)
         log.info("%s: %s", self.board.name, finding)
         if len(self.findings) < MAX_FINDINGS:
