@@ -9,6 +9,7 @@ from tinyvision.ir.derive import mean_params
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Mean, Op
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import lanes_of
 
 
 def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
@@ -26,6 +27,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return Instance(
         args=(operand(x, "input"), TensorArg(y.name)),
         context={
+            "lanes": lanes_of(kernel),
             "sizes": sizes,
             "strides": kept_strides,
             "reduced_sizes": reduced_sizes,
