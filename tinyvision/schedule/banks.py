@@ -96,4 +96,4 @@ def _place(schedule: Schedule, chosen: Sequence[int], capacity: int) -> Layout:
     placement = Placement([schedule.items[i] for i in chosen], diagonals)
     if placement.load_bytes > capacity:
         return Layout((), placement.load_bytes)
-    return placement.solve(capacity, TRIAL_EFFORT)
+    return placement.solve(capacity, TRIAL_EFFORT, exact=False)

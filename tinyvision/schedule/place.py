@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tinyvision.schedule.plan import ALIGNMENT
 
 EXACT_ITEMS = 12
-EXACT_NODES = 20_000
+EXACT_NODES = 6_000
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class Placement:
             offset = max(offset, high)
         return offset
 
-    def solve(self, target_bytes: int = 0, effort: int = 300) -> Layout:
+    def solve(self, target_bytes: int = 0, effort: int = 300, exact: bool = True) -> Layout:
         """The best layout found; stops at once when one ends at ``target_bytes`` or below.
 
         First fit in several orders, then orders improved by putting first what ended too high
-        (``effort`` of them), then, for small problems, all that could still be better.
+        (``effort`` of them), then, for small problems, all that could still be better (``exact``).
         """
         target = max(target_bytes, self.load_bytes)
         best: Layout | None = None
@@ -140,7 +140,7 @@ class Placement:
                 return best
         assert best is not None
         best = self._improve(best, best_order, target, effort)
-        if best.peak_bytes > target and len(self.items) <= EXACT_ITEMS:
+        if exact and best.peak_bytes > target and len(self.items) <= EXACT_ITEMS:
             best = _Exact(self, best, target).run()
         return best
 

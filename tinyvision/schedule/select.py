@@ -129,7 +129,7 @@ class _Selector:
 
     def run(self, limit_bytes: int | None) -> Selection:
         choice = self._fastest(self.floor)
-        layout = self._solve(choice, self.floor, 300)
+        layout = self._solve(choice, self.floor)
         if layout.peak_bytes > self.floor:
             choice, layout = self._thriftier(choice, layout)
         if limit_bytes is None:
@@ -142,8 +142,12 @@ class _Selector:
         kernels = tuple(ks[k] for ks, k in zip(self.kernels, choice, strict=True))
         return Schedule(self.problem, self.order, kernels)
 
-    def _solve(self, choice: Sequence[int], target: int, effort: int) -> Layout:
-        return self._schedule(choice).placement().solve(target, effort)
+    def _solve(self, choice: Sequence[int], target: int) -> Layout:
+        return self._schedule(choice).placement().solve(target)
+
+    def _try(self, choice: Sequence[int], target: int) -> Layout:
+        """As ``_solve``, with less effort, because it is done for many choices."""
+        return self._schedule(choice).placement().solve(target, TRIAL_EFFORT, exact=False)
 
     def _fastest(self, budget: int) -> list[int]:
         """For each step the fastest kernel that needs at most ``budget``, or the thriftiest."""
@@ -176,7 +180,7 @@ class _Selector:
         any one step may still keep buffers from lying where they should.
         """
         for start in ([needs.index(min(needs)) for needs in self.needs], self._closest()):
-            other = self._solve(start, self.floor, 300)
+            other = self._solve(start, self.floor)
             if other.peak_bytes < layout.peak_bytes:
                 choice, layout = start, other
         trials = TRIALS
@@ -189,7 +193,7 @@ class _Selector:
                         continue
                     trials -= 1
                     changed = [*choice[:step], k, *choice[step + 1 :]]
-                    other = self._solve(changed, self.floor, TRIAL_EFFORT)
+                    other = self._try(changed, self.floor)
                     if other.peak_bytes < layout.peak_bytes:
                         choice, layout, improved = changed, other, True
         return choice, layout
@@ -199,14 +203,14 @@ class _Selector:
         wanted = self._fastest(budget)
         if wanted == choice:
             return choice, layout
-        attempt = self._solve(wanted, budget, 300)
+        attempt = self._solve(wanted, budget)
         if attempt.peak_bytes <= budget:
             return wanted, attempt
         work = [self.problem.jobs[index].macs for index in self.order]
         for step in sorted(range(len(choice)), key=lambda s: -work[s]):
             for k in range(wanted[step], choice[step]):
                 changed = [*choice[:step], k, *choice[step + 1 :]]
-                attempt = self._solve(changed, budget, TRIAL_EFFORT)
+                attempt = self._try(changed, budget)
                 if self.needs[step][k] <= budget and attempt.peak_bytes <= budget:
                     choice, layout = changed, attempt
                     break
