@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -63,3 +64,16 @@ def compile_bare(tmp_path_factory):
         return made[key]
 
     return compile_one
+
+
+@pytest.fixture(scope="session")
+def private_platformio(tmp_path_factory):
+    """PlatformIO's home for these tests: nothing of the user's, and the set-up itself is tested."""
+    home = tmp_path_factory.mktemp("platformio")
+    before = os.environ.get("PLATFORMIO_CORE_DIR")
+    os.environ["PLATFORMIO_CORE_DIR"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["PLATFORMIO_CORE_DIR"]
+    else:
+        os.environ["PLATFORMIO_CORE_DIR"] = before

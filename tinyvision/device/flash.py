@@ -97,6 +97,10 @@ def find_port(board: Board) -> str | None:
 
 
 def _installed(protocol: str) -> bool:
-    if protocol == "pyocd":
-        return importlib.util.find_spec("pyocd") is not None
+    if protocol == "pyocd":  # run as `python -m pyocd`
+        return _has_module("pyocd")
     return shutil.which(TOOLS[protocol][0]) is not None
+
+
+def _has_module(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
