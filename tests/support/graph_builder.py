@@ -114,12 +114,14 @@ class GraphBuilder:
         )
         if kind is ops.FullyConnected and not shape:
             shape = (int(np.prod(self.shape(x))) // weights.shape[1], channels)
+        products = tuple(self.quant(x)[0] * scale for scale in params.scales)
+        bias_params = QuantParams(products, params.zero_points, 0 if len(scales) > 1 else None)
         zeros = np.zeros(channels, np.int32)
         return self.op(
             kind,
             x,
             self.constant(weights, params),
-            self.constant(zeros if bias is None else bias, dtype=DType.INT32),
+            self.constant(zeros if bias is None else bias, bias_params, DType.INT32),
             quant=quant,
             shape=shape,
             **attributes,

@@ -60,7 +60,7 @@ def _random_input(graph: Graph, name: str, rng: np.random.Generator) -> Array:
         spread = tensor.scale * 200 if tensor.quant else 5.0
         reals = rng.uniform(-spread, spread, tensor.shape).astype(np.float32)
         if rng.random() < 0.3:
-            odd = np.array([0.0, -0.0, 1e30, -1e30, np.inf, -np.inf], np.float32)
+            odd = np.array([0.0, -0.0, 1e6, -1e6], np.float32)
             reals.flat[:: max(1, reals.size // 4)] = rng.choice(odd)
         return reals
     low, high = dtype_clamp(external)
@@ -261,10 +261,11 @@ class _Generator:
         """``terms``: products in a sum. The output scale fits the sums, more or less."""
         outputs = weights.shape[0]
         accumulator = np.sqrt(terms) * 70 * 50 + 1
-        per_axis = self.chance(0.6)
+        # Files cannot give a FullyConnected of more axes a scale for each output.
+        per_axis = self.chance(0.6) and len(attributes.get("shape", ())) <= 2
         spread = self.rng.uniform(-1, 1, outputs if per_axis else 1)
         scales = 2.0 ** (self.rng.uniform(-9, -4) + spread)
-        if self.chance(0.1):
+        if not self.in_file and self.chance(0.1):
             scales[self.rng.random(len(scales)) < 0.3] = 0.0
         real = self.b.quant(x)[0] * float(scales.max() or 1.0) * accumulator / 60
         factor = 2.0 ** self.rng.uniform(-2, 2) if self.chance(0.85) else self.choice((1e-3, 1e4))
@@ -354,10 +355,11 @@ class _Generator:
         kernel, stride = self.pair(1, 4), self.pair(1, 3)
         sides: list[int] = []
         size = 1
+        same = self.chance(0.5)
         for extent, reach, step in zip(shape[1:3], kernel, stride, strict=True):
             full = (extent - 1) * step + reach
             target = extent * step
-            if self.chance(0.5):
+            if same:
                 total = max(full - target, 0)
                 sides += [total // 2, total - total // 2 - max(target - full, 0)]
             else:
@@ -419,7 +421,7 @@ class _Generator:
             return self.function(y)
         scale, zero_point = self.b.quant(y)
         quant = (scale, zero_point) if self.chance(0.7) else self.quant(scale)
-        return self.b.op(ops.Requantize, y, quant=quant, clamp=self.clamp(quant))
+        return self.rectifier(y, quant)
 
     def gated(self, x: str) -> str | None:
         """x times a weight for each channel that is computed from its mean."""
@@ -453,8 +455,7 @@ class _Generator:
         y = self.weighted(
             ops.Conv2D, y, self.weights((shape[3], 1, 1, middle), shape[3]), middle, stride=(1, 1)
         )
-        quant = self.quant()
-        return self.b.op(ops.Add, y, x, quant=quant, clamp=self.clamp(quant))
+        return self.sum(ops.Add, y, x, self.quant())
 
     # Elementwise operators
 
@@ -476,7 +477,15 @@ class _Generator:
             scales = [self.b.quant(name)[0] for name in pair]
             natural = scales[0] * scales[1] * 64 if kind is ops.Mul else max(scales) * 1.5
             quant = self.quant(natural)
-        return self.b.op(kind, *pair, quant=quant, clamp=self.clamp(quant))
+        if kind is ops.Mul:
+            return self.b.op(kind, *pair, quant=quant, clamp=self.clamp(quant))
+        return self.sum(kind, *pair, quant)
+
+    def sum(self, kind: type[Op], a: str, b: str, quant: Quant) -> str:
+        """Add or Sub; TFLite refuses a last factor that is not below one."""
+        least = max(self.b.quant(a)[0], self.b.quant(b)[0]) * 2.0**-18
+        quant = float(np.float32(max(quant[0], least))), quant[1]
+        return self.b.op(kind, a, b, quant=quant, clamp=self.clamp(quant))
 
     def extremum(self, x: str) -> str:
         shape = self.b.shape(x)
@@ -517,7 +526,13 @@ class _Generator:
             quant = self.quant(scale)
         else:
             quant = self.quant(scale * 2.0 ** self.rng.uniform(-3, 3))
-        return self.b.op(ops.Requantize, x, quant=quant, clamp=self.clamp(quant))
+        return self.rectifier(x, quant)
+
+    def rectifier(self, x: str, quant: Quant) -> str:
+        """QUANTIZE, or one of the RELUs: those divide the scales in float32."""
+        clamp = self.clamp(quant)
+        single = clamp != INT8_RANGE if self.in_file else self.chance(0.5)
+        return self.b.op(ops.Requantize, x, quant=quant, clamp=clamp, float32_ratio=single)
 
     def softmax(self, x: str) -> str | None:
         if not self.b.shape(x):

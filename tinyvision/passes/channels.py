@@ -168,15 +168,13 @@ def _need_all(graph: Graph, op: Op, slots: _Slots) -> None:
 
 
 def _channelwise(graph: Graph, op: Op, slots: _Slots) -> None:
-    """Channel c of the output depends on channel c of the operands, which broadcast."""
+    """Channel c of the output depends on channel c of the operands, or on their only one, which
+    is kept anyway.
+    """
     (y,) = graph.output_tensors(op)
     for tensor in graph.input_tensors(op):
-        if tensor.is_constant:
-            continue
-        if channels(tensor) == channels(y):
+        if not tensor.is_constant and channels(tensor) == channels(y):
             slots.join(slots.of(tensor), slots.of(y))
-        else:
-            slots.need(slots.of(tensor))
 
 
 def _depthwise(graph: Graph, op: ops.DepthwiseConv2D, slots: _Slots) -> None:
