@@ -18,7 +18,7 @@ from tinyvision.ir.macs import graph_macs
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.check import check_plan
 from tinyvision.schedule.execute import execute
-from tinyvision.schedule.flash import CODE_BYTES
+from tinyvision.schedule.flash import FIRMWARE_CODE_BYTES, KERNEL_CODE_BYTES
 from tinyvision.schedule.plan import align
 
 
@@ -229,7 +229,8 @@ def test_scarce_flash_is_left_to_the_layers_with_most_work():
         return Kernel("conv", "fast", 0, 2 * size), Kernel("conv", "small", 0, size)
 
     def variants(flash_bytes):
-        target = board(1 << 20, flash_bytes=flash_bytes + CODE_BYTES)
+        code_bytes = FIRMWARE_CODE_BYTES + KERNEL_CODE_BYTES * len(graph.ops)
+        target = board(1 << 20, flash_bytes=flash_bytes + code_bytes)
         planned = schedule.plan(graph, target, candidates=choose, macs_original=0)
         return [step.kernel.variant for step in planned.steps]
 
