@@ -27,12 +27,13 @@ from types import FrameType
 import numpy as np
 import tflite
 
-from tests.support.one_op import constant, tensor
+from tests.support.one_op import constant, one_op, quant, tensor
 from tests.support.tflite_samples import SAMPLES, reshape
 from tests.support.tflite_writer import TfliteFile, Written, draft
 from tinyvision import importer
 from tinyvision.errors import UserError
 from tinyvision.importer.model_file import parse
+from tinyvision.ir import ops
 from tinyvision.ir.types import DType, QuantParams, Tensor
 from tinyvision.ir.verify import verify
 
@@ -50,7 +51,7 @@ SHAPES = ((), (0,), (1,), (-1, 4), (2**31 - 1,) * 4, (65536, 65536), (1,) * 6, (
 
 
 class TooSlow(Exception):
-    """A case took longer than it may."""
+    """A case took more processor time than it may."""
 
 
 # Before writing
@@ -105,8 +106,11 @@ def _edit_operand(file: TfliteFile, rng: random.Random) -> None:
 def _edit_tensor(file: TfliteFile, rng: random.Random) -> None:
     index = rng.randrange(len(file.tensors))
     old = file.tensors[index]
-    kind = rng.randrange(6)
-    if kind == 0:
+    kind = rng.randrange(7)
+    if kind == 6:
+        signature = [rng.choice((extent, -1)) for extent in old.shape[:6]]
+        file.signatures[old.name] = rng.choice((signature, signature, [-1, -1], [_integer(rng)]))
+    elif kind == 0:
         file.types[old.name] = rng.choice((*range(20), -1, 127))
     elif kind == 1 and old.data is None:
         file.tensors[index] = replace(old, shape=rng.choice(SHAPES))
@@ -232,6 +236,53 @@ def _shape_arithmetic() -> TfliteFile:
     return file
 
 
+def _compound() -> TfliteFile:
+    """Operators that become several, and shapes that were open at conversion."""
+    x = tensor("x", (1, 4, 6, 4))
+    file = draft(
+        one_op(
+            ops.Reshape(name="op", inputs=("x",), outputs=("u",)), [x, tensor("u", (1, 4, 6, 4))]
+        )
+    )
+    file.add(constant("w", np.ones((4, 3, 3, 4), np.int8), quant(1.0)))
+    for name, shape in (
+        ("s", (4, 4, 5, 4)),
+        ("c", (1, 2, 3, 4)),
+        ("d", (1, 4, 6, 4)),
+        ("t", (1, 8, 6, 4)),
+        ("a", (1, 16, 12, 1)),
+        ("b", (1, 8, 6, 4)),
+        ("p", (1, 2, 8, 6, 4)),
+        ("q", (1, 8, 6, 4)),
+        ("r", (1, 8, 6, 4)),
+        ("m", (1, 4)),
+    ):
+        file.add(tensor(name, shape))
+    file.signatures = {"s": (-1, 4, 5, 4), "c": (-1, 2, 3, 4)}
+    for name, value in (
+        ("block", [2, 2]),
+        ("pads", [[2, 2], [2, 2]]),
+        ("crops", [[0, 0], [0, 0]]),
+        ("multiples", [1, 2, 1, 1]),
+        ("axes", [1, 2]),
+    ):
+        file.add(constant(name, np.array(value, np.int32)))
+    strides = {"StrideH": 1, "StrideW": 1, "Padding": tflite.Padding.VALID}
+    file.operators = [
+        Written("SPACE_TO_BATCH_ND", ["x", "block", "pads"], ["s"], "SpaceToBatchNDOptions"),
+        Written("CONV_2D", ["s", "w"], ["c"], "Conv2DOptions", strides, version=3),
+        Written("BATCH_TO_SPACE_ND", ["c", "block", "crops"], ["d"], "BatchToSpaceNDOptions"),
+        Written("TILE", ["d", "multiples"], ["t"], "TileOptions"),
+        Written("DEPTH_TO_SPACE", ["t"], ["a"], "DepthToSpaceOptions", {"BlockSize": 2}),
+        Written("SPACE_TO_DEPTH", ["a"], ["b"], "SpaceToDepthOptions", {"BlockSize": 2}),
+        Written("PACK", ["b", "b"], ["p"], "PackOptions", {"ValuesCount": 2, "Axis": 1}),
+        Written("UNPACK", ["p"], ["q", "r"], "UnpackOptions", {"Num": 2, "Axis": 1}),
+        Written("REDUCE_MAX", ["r", "axes"], ["m"], "ReducerOptions", {"KeepDims": False}),
+    ]
+    file.outputs = ["q", "m"]
+    return file
+
+
 def _chain() -> TfliteFile:
     """Several operators in a row, with labels at the end."""
     file = draft(SAMPLES["relu"]())
@@ -251,7 +302,7 @@ class Corpus:
             *((lambda make=make: draft(make())) for make in SAMPLES.values()),
             _shape_arithmetic,
             _chain,
-            _chain,
+            *[_compound] * 4,
         ]
         self.files = [make().serialize() for make in self.makers]
         for data in self.files:
@@ -299,13 +350,13 @@ def time_limit(seconds: float) -> Iterator[None]:
     def expired(signum: int, frame: FrameType | None) -> None:
         raise TooSlow(f"more than {seconds} s")
 
-    previous = signal.signal(signal.SIGALRM, expired)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    previous = signal.signal(signal.SIGPROF, expired)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
 
 
 def limit_memory() -> None:
@@ -330,7 +381,7 @@ def main() -> int:
     slowest, started = 0.0, time.monotonic()
     for number in range(arguments.first, arguments.first + arguments.count):
         data = corpus.case(arguments.seed, number)
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             with time_limit(SECONDS_A_CASE):
                 counts[outcome(data)] += 1
@@ -343,7 +394,7 @@ def main() -> int:
                 arguments.keep.mkdir(parents=True, exist_ok=True)
                 path = arguments.keep / f"{arguments.seed}_{number}.tflite"
                 path.write_bytes(data)
-        slowest = max(slowest, time.monotonic() - begun)
+        slowest = max(slowest, time.process_time() - begun)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     for name, count in counts.most_common():
         print(f"{count:8} {name}")

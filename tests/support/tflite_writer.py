@@ -87,8 +87,9 @@ class Written:
 class TfliteFile:
     """Tensors and operators collected before they are serialized.
 
-    Inputs and outputs are names of tensors; "" is an input that is left out. ``types`` overrides
-    the element type of a tensor by name, with a number that need not be one.
+    Inputs and outputs are names of tensors; "" is an input that is left out. By a tensor's name,
+    ``types`` overrides its element type with a number that need not be one, and ``signatures``
+    gives the shape with -1 where it was open at conversion.
     """
 
     name: str
@@ -96,6 +97,7 @@ class TfliteFile:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     types: dict[str, int] = field(default_factory=dict)
+    signatures: dict[str, Sequence[int]] = field(default_factory=dict)
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Written] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=lambda: {"": -1})
@@ -126,7 +128,8 @@ class TfliteFile:
                 index = len(buffers)
                 buffers.append(_buffer(b, tensor.data))
             number = self.types.get(tensor.name, TENSOR_TYPES[tensor.dtype])
-            tensors.append(_tensor(b, tensor, number, index))
+            signature = self.signatures.get(tensor.name)
+            tensors.append(_tensor(b, tensor, number, index, signature))
         operators = [
             self._operator(b, op, codes.index((op.code, op.version))) for op in self.operators
         ]
@@ -197,7 +200,13 @@ def _buffer(b: flatbuffers.Builder, data: Array | None) -> int:
     return _table(b, "Buffer", Data=b.EndVector())
 
 
-def _tensor(b: flatbuffers.Builder, tensor: Tensor, type_number: int, buffer: int) -> int:
+def _tensor(
+    b: flatbuffers.Builder,
+    tensor: Tensor,
+    type_number: int,
+    buffer: int,
+    signature: Sequence[int] | None,
+) -> int:
     fields: dict[str, Any] = {
         "Name": b.CreateString(tensor.name),
         "Shape": _ints(b, tensor.shape),
@@ -205,6 +214,8 @@ def _tensor(b: flatbuffers.Builder, tensor: Tensor, type_number: int, buffer: in
         "Buffer": buffer,
         "HasRank": True,
     }
+    if signature is not None:
+        fields["ShapeSignature"] = _ints(b, signature)
     if tensor.quant is not None:
         fields["Quantization"] = _table(
             b,

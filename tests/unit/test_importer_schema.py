@@ -15,6 +15,7 @@ DEPRECATED = {("ResizeBilinearOptions", "new_height"), ("ResizeBilinearOptions",
 
 
 def camel(name: str) -> str:
+    """The generated accessor's name of a schema field."""
     return "".join(part.capitalize() for part in name.split("_"))
 
 

@@ -130,8 +130,7 @@ def fully_connected(site: Site) -> list[Op]:
         if x.shape[-1] != columns:
             site.stop(f"keep_num_dims needs a last axis of {columns}", x.name)
         shape = (*x.shape[:-1], outputs)
-    if y.shape != shape:
-        site.refuse(f"its output has the shape {y.shape}, not {shape}", y.name)
+    y = site.shaped(y, shape)
     assert weights.quant is not None
     if len(weights.quant.scales) > 1 and len(y.shape) != 2:
         # TFLite 2.14's kernel leaves a part of such an output unwritten.

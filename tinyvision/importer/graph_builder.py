@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tinyvision.importer import schema, static
+from tinyvision.importer.dilation import Batching, fuse
 from tinyvision.importer.model_file import RawModel, RawOperator
 from tinyvision.importer.problems import MAX_PROBLEMS, Problem, Refusal
 from tinyvision.importer.registry import OPERATORS, Operator
 from tinyvision.importer.site import Site
-from tinyvision.importer.tensors import convert, unique_names
+from tinyvision.importer.tensors import convert, may_become, unique_names
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.ir.shapes import output_shapes
@@ -30,6 +31,7 @@ class GraphBuilder:
 
     def __post_init__(self) -> None:
         self._names = unique_names(self.raw)
+        self._indices = {name: index for index, name in enumerate(self._names)}
         self._taken = set(self._names)
         self._converted: dict[int, Tensor] = {}
         self._pool: dict[str, Tensor] = {}
@@ -48,6 +50,8 @@ class GraphBuilder:
         inputs = self._interface(self.raw.inputs, "input")
         outputs = self._interface(self.raw.outputs, "output")
         self._check_outputs(outputs)
+        ops, left_over = fuse(ops, self._pool, outputs)
+        self.problems += left_over
         if self.problems:
             return None
         graph = Graph(self.name, self._pool, tuple(ops), inputs, outputs)
@@ -75,6 +79,14 @@ class GraphBuilder:
     def fold(self, index: int, value: Array) -> None:
         tensor = replace(self.tensor(index), data=value)
         self._converted[index] = self._pool[tensor.name] = tensor
+
+    def resized(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+        index = self._indices.get(tensor.name)
+        if index is None or not may_become(self.raw.tensors[index], shape):
+            return None
+        resized = replace(tensor, shape=shape)
+        self._converted[index] = self._pool[tensor.name] = resized
+        return resized
 
     # One operator
 
@@ -122,6 +134,8 @@ class GraphBuilder:
 
     def _shape_problems(self, op: Op, raw: RawOperator, kind: str) -> list[Problem]:
         """The file's shapes must be those that the operator makes of its inputs."""
+        if isinstance(op, Batching):
+            return []
         try:
             shapes = output_shapes(self._pool_graph, op)
         except ValueError as error:
@@ -134,7 +148,7 @@ class GraphBuilder:
                 name,
             )
             for name, shape in zip(op.outputs, shapes, strict=True)
-            if self._pool[name].shape != shape
+            if self._pool[name].shape != shape and self.resized(self._pool[name], shape) is None
         ]
 
     # The model's inputs and outputs

@@ -24,9 +24,9 @@ def reshape(site: Site) -> list[Op]:
     known = prod(extent for extent in stated if extent != -1)
     if stated.count(-1) == 1 and known > 0 and x.elements % known == 0:
         stated = tuple(x.elements // known if extent == -1 else extent for extent in stated)
-    if stated != y.shape:
-        site.refuse(f"its output has the shape {y.shape}, not {stated}", y.name)
-    return _reshaped(site, x, y)
+    if x.elements != prod(stated) or min(stated, default=1) < 1:
+        site.stop(f"an input of shape {x.shape} cannot have the shape {stated}", x.name)
+    return _reshaped(site, x, site.shaped(y, stated))
 
 
 def squeeze(site: Site) -> list[Op]:
@@ -40,9 +40,7 @@ def squeeze(site: Site) -> list[Op]:
     if any(x.shape[axis] != 1 for axis in axes):
         site.stop(f"axes {sorted(axes)} of {x.shape} are not all of extent 1", x.name)
     shape = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
-    if shape != y.shape:
-        site.refuse(f"its output has the shape {y.shape}, not {shape}", y.name)
-    return _reshaped(site, x, y)
+    return _reshaped(site, x, site.shaped(y, shape))
 
 
 def expand_dims(site: Site) -> list[Op]:
@@ -51,9 +49,7 @@ def expand_dims(site: Site) -> list[Op]:
     (stated,) = site.integer_list(1, "axes", 1)
     axis = site.axis(stated, len(x.shape) + 1)
     shape = (*x.shape[:axis], 1, *x.shape[axis:])
-    if shape != y.shape:
-        site.refuse(f"its output has the shape {y.shape}, not {shape}", y.name)
-    return _reshaped(site, x, y)
+    return _reshaped(site, x, site.shaped(y, shape))
 
 
 def transpose(site: Site) -> list[Op]:
@@ -145,19 +141,15 @@ def _parts(site: Site, x: Tensor) -> list[Tensor]:
 
 def _split(site: Site, x: Tensor, parts: list[Tensor], axis: int, sizes: list[int]) -> list[Op]:
     for part, size in zip(parts, sizes, strict=True):
-        shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
-        if part.shape != shape:
-            site.refuse(f"its output has the shape {part.shape}, not {shape}", part.name)
+        site.shaped(part, (*x.shape[:axis], size, *x.shape[axis + 1 :]))
     names = tuple(part.name for part in parts)
     return [ops.Split(name=site.name, inputs=(x.name,), outputs=names, axis=axis)]
 
 
 def _sliced(site: Site, x: Tensor, slices: Slices) -> list[Op]:
     """A Slice, and a Reshape after it where axes vanish or appear."""
-    y = site.int8_output()
+    y = site.shaped(site.int8_output(), slices.shape)
     site.quantized_alike(x, y)
-    if y.shape != slices.shape:
-        site.stop(f"its output has the shape {y.shape}, not {slices.shape}", y.name)
     target = y
     if slices.counts != slices.shape:
         name = f"{y.name}_slice"

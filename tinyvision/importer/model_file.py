@@ -30,11 +30,17 @@ class RawQuant:
 
 @dataclass(frozen=True)
 class RawTensor:
-    """``data`` is (position, length) of the constant's bytes in the file, None where computed."""
+    """``data`` is (position, length) of the constant's bytes in the file, None where computed.
+
+    ``signature`` repeats the shape with -1 where it was open at conversion; ``dynamic`` means that
+    it was open altogether.
+    """
 
     index: int
     name: str
     shape: tuple[int, ...]
+    dynamic: bool
+    signature: tuple[int, ...] | None
     type: int
     data: tuple[int, int] | None
     external_data: bool
@@ -153,10 +159,14 @@ def _tensor(
         if quant_table.position not in quants:
             quants[quant_table.position] = _quant(quant_table)
         quant = quants[quant_table.position]
+    shape = tuple(table.numbers(0, "int32", f"the shape of {table.what}", MAX_AXES) or ())
+    signature = table.numbers(7, "int32", f"the shape signature of {table.what}", MAX_AXES)
     return RawTensor(
         index=index,
         name=table.string(3, f"the name of {table.what}") or "",
-        shape=_shape(table),
+        shape=shape,
+        dynamic=not shape and not table.scalar(8, "bool", False),
+        signature=None if signature is None else tuple(signature),
         type=table.integer(1, "int8"),
         data=data,
         external_data=external,
@@ -165,12 +175,6 @@ def _tensor(
         is_sparse=table.has(6),
         is_variant=table.has(9),
     )
-
-
-def _shape(table: Table) -> tuple[int, ...]:
-    """The shape; a signature beside it says which axes were dynamic, and does not matter."""
-    table.numbers(7, "int32", f"the shape signature of {table.what}", MAX_AXES)
-    return tuple(table.numbers(0, "int32", f"the shape of {table.what}", MAX_AXES) or ())
 
 
 def _quant(table: Table) -> RawQuant:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinyvision.importer import convolution, elementwise, layout, spatial, static
+from tinyvision.importer import (
+    compound,
+    convolution,
+    dilation,
+    elementwise,
+    layout,
+    spatial,
+    static,
+)
 from tinyvision.importer.site import Site
 from tinyvision.ir import ops
 from tinyvision.ir.ops import Op
@@ -34,6 +42,7 @@ OPERATORS: dict[int, Operator] = {
     ),
     3: Operator("CONV_2D", 8, "Conv2DOptions", convolution.convolution),
     4: Operator("DEPTHWISE_CONV_2D", 7, "DepthwiseConv2DOptions", convolution.depthwise),
+    5: Operator("DEPTH_TO_SPACE", 2, "DepthToSpaceOptions", compound.depth_to_space),
     6: Operator("DEQUANTIZE", 6, "DequantizeOptions", elementwise.dequantize),
     9: Operator("FULLY_CONNECTED", 12, "FullyConnectedOptions", convolution.fully_connected),
     14: Operator("LOGISTIC", 3, "", elementwise.logistic),
@@ -45,9 +54,12 @@ OPERATORS: dict[int, Operator] = {
     22: Operator("RESHAPE", 1, "ReshapeOptions", layout.reshape),
     23: Operator("RESIZE_BILINEAR", 4, "ResizeBilinearOptions", spatial.resize(ops.ResizeBilinear)),
     25: Operator("SOFTMAX", 3, "SoftmaxOptions", elementwise.softmax),
+    26: Operator("SPACE_TO_DEPTH", 2, "SpaceToDepthOptions", compound.space_to_depth),
     28: Operator("TANH", 3, "", elementwise.tanh),
     34: Operator("PAD", 4, "PadOptions", spatial.pad),
     36: Operator("GATHER", 7, "GatherOptions", fold=static.gather),
+    37: Operator("BATCH_TO_SPACE_ND", 4, "BatchToSpaceNDOptions", dilation.batch_to_space),
+    38: Operator("SPACE_TO_BATCH_ND", 4, "SpaceToBatchNDOptions", dilation.space_to_batch),
     39: Operator("TRANSPOSE", 6, "TransposeOptions", layout.transpose),
     40: Operator("MEAN", 3, "ReducerOptions", spatial.mean),
     41: Operator("SUB", 5, "SubOptions", elementwise.addition(ops.Sub)),
@@ -63,10 +75,13 @@ OPERATORS: dict[int, Operator] = {
     60: Operator("PADV2", 4, "PadV2Options", spatial.pad_with_value),
     65: Operator("SLICE", 6, "SliceOptions", layout.slice_),
     67: Operator("TRANSPOSE_CONV", 5, "TransposeConvOptions", convolution.transpose_convolution),
+    69: Operator("TILE", 3, "TileOptions", compound.tile),
     70: Operator("EXPAND_DIMS", 1, "ExpandDimsOptions", layout.expand_dims),
     77: Operator("SHAPE", 1, "ShapeOptions", fold=static.shape),
     81: Operator("REDUCE_PROD", 2, "ReducerOptions", fold=static.product),
-    83: Operator("PACK", 4, "PackOptions", fold=static.pack),
+    82: Operator("REDUCE_MAX", 3, "ReducerOptions", compound.reduce_max),
+    83: Operator("PACK", 4, "PackOptions", compound.pack, static.pack),
+    88: Operator("UNPACK", 4, "UnpackOptions", compound.unpack),
     97: Operator(
         "RESIZE_NEAREST_NEIGHBOR",
         4,

@@ -110,6 +110,9 @@ OPTIONS: dict[str, OptionTable] = {
     "GatherOptions": OptionTable(
         23, (OptionField("axis", "int32"), OptionField("batch_dims", "int32"))
     ),
+    "SpaceToDepthOptions": OptionTable(19, (OptionField("block_size", "int32"),)),
+    "BatchToSpaceNDOptions": OptionTable(24),
+    "SpaceToBatchNDOptions": OptionTable(25),
     "TransposeOptions": OptionTable(26),
     "ReducerOptions": OptionTable(27, (OptionField("keep_dims", "bool"),)),
     "SubOptions": OptionTable(28, (_ACTIVATION, _POT_SCALE)),
@@ -134,17 +137,20 @@ OPTIONS: dict[str, OptionTable] = {
     "PadV2Options": OptionTable(43),
     "SliceOptions": OptionTable(48),
     "TransposeConvOptions": OptionTable(49, (_PADDING, *_STRIDES, _ACTIVATION, _BIAS_TYPE)),
+    "TileOptions": OptionTable(51),
     "ExpandDimsOptions": OptionTable(52),
     "ShapeOptions": OptionTable(55, (OptionField("out_type", "int8"),)),
     "PackOptions": OptionTable(
         59, (OptionField("values_count", "int32"), OptionField("axis", "int32"))
     ),
+    "UnpackOptions": OptionTable(64, (OptionField("num", "int32"), OptionField("axis", "int32"))),
     "ResizeNearestNeighborOptions": OptionTable(74, (_ALIGN_CORNERS, _HALF_PIXEL)),
     "LeakyReluOptions": OptionTable(75, (OptionField("alpha", "float32"),)),
     "MirrorPadOptions": OptionTable(77, (OptionField("mode", "int8"),)),
     "SplitVOptions": OptionTable(79, (OptionField("num_splits", "int32"),)),
     "QuantizeOptions": OptionTable(89),
     "HardSwishOptions": OptionTable(91),
+    "DepthToSpaceOptions": OptionTable(94, (OptionField("block_size", "int32"),)),
 }
 
 

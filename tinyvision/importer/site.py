@@ -34,6 +34,9 @@ class Tensors(Protocol):
     def fold(self, index: int, value: Array) -> None:
         """Makes tensor ``index`` a constant, known at import."""
 
+    def resized(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+        """``tensor`` with another shape from now on; None where the file fixes its own."""
+
 
 class Site:
     """Everything about one operator; ``problems`` collects what is wrong with it."""
@@ -213,6 +216,17 @@ class Site:
 
     def add_tensor(self, tensor: Tensor) -> Tensor:
         return self._tensors.add(tensor)
+
+    def shaped(self, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """``y`` with the shape that the operator gives it. A file that states another one is
+        refused, unless it says that it did not know.
+        """
+        if y.shape == shape:
+            return y
+        resized = self._tensors.resized(y, shape)
+        if resized is None:
+            self.stop(f"its output has the shape {y.shape}, not {shape}", y.name)
+        return resized
 
     def fold(self, value: Array) -> None:
         """Makes the only output a constant, known at import."""

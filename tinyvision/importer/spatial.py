@@ -86,8 +86,10 @@ def resize(kind: type[ops.ResizeNearest] | type[ops.ResizeBilinear]) -> Converte
         site.count((2,))
         x, y = site.int8_input(), site.int8_output()
         site.quantized_alike(x, y)
-        if len(y.shape) != 4 or site.integer_list(1, "sizes", 2) != y.shape[1:3]:
-            site.refuse(f"its output has the shape {y.shape}, not the size it states", y.name)
+        if len(x.shape) != 4:
+            site.stop(f"its input must have four axes, not the shape {x.shape}", x.name)
+        size = site.integer_list(1, "sizes", 2)
+        y = site.shaped(y, (x.shape[0], *size, x.shape[3]))
         if kind is ops.ResizeBilinear:
             site.ignore("new_height", "new_width")  # deprecated, replaced by the second input
         align, half = site.flag("align_corners"), site.flag("half_pixel_centers")

@@ -45,8 +45,7 @@ def folded(site: Site, fold: Fold) -> None:
     info = np.iinfo(y.dtype.numpy)
     if value.size and not info.min <= value.min() <= value.max() <= info.max:
         site.stop(f"its result does not fit into {y.dtype.value}", y.name)
-    if value.shape != y.shape:
-        site.stop(f"its output has the shape {y.shape}, not {value.shape}", y.name)
+    site.shaped(y, value.shape)
     site.fold(value.astype(y.dtype.numpy))
 
 

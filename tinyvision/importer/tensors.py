@@ -57,6 +57,17 @@ def convert(raw: RawModel, tensor: RawTensor, name: str) -> Tensor:
     return Tensor(name, shape, dtype, quant, data)
 
 
+def may_become(tensor: RawTensor, shape: tuple[int, ...]) -> bool:
+    """Whether the file leaves the shape open: what it states then is only a placeholder."""
+    if tensor.data is not None or prod(shape) > MAX_ELEMENTS or len(shape) > MAX_RANK:
+        return False
+    if tensor.signature is None:
+        return tensor.dynamic
+    return len(tensor.signature) == len(shape) and all(
+        stated in (-1, extent) for stated, extent in zip(tensor.signature, shape, strict=True)
+    )
+
+
 def _broken(raw: RawModel, name: str, why: str) -> ModelError:
     return ModelError(
         f"tensor {name!r} cannot be used",
@@ -127,9 +138,9 @@ def _check_scales(raw: RawModel, quant: RawQuant, dtype: DType, name: str) -> No
         if not isfinite(scale) or scale < least:
             raise _broken(raw, name, f"its scale is {scale}; it must be positive and normal")
     if dtype in (DType.INT8, DType.UINT8, DType.INT16):
-        info = np.iinfo(dtype.numpy)
+        low, high = int(np.iinfo(dtype.numpy).min), int(np.iinfo(dtype.numpy).max)
         for zero_point in quant.zero_points:
-            if not info.min <= zero_point <= info.max:
+            if not low <= zero_point <= high:
                 raise _broken(raw, name, f"its zero point {zero_point} is not an {dtype.value}")
 
 
