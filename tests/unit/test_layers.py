@@ -23,8 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schedule": BASE | {"ir", "target", "kernels"},
     "codegen": BASE | {"ir", "target", "kernels", "schedule"},
     "firmware": BASE | {"ir", "target", "schedule", "codegen"},
-    "cycles": BASE | {"target"},
-    "device": BASE | {"ir", "target", "schedule", "codegen", "firmware", "cycles"},
+    "native": set(),
+    "cycles": BASE | {"target", "native"},
+    "device": BASE | {"ir", "target", "schedule", "codegen", "firmware", "native", "cycles"},
     "report": BASE | {"ir", "target", "kernels", "schedule"},
 }
 # These put the pieces together and may import everything.

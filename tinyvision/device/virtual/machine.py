@@ -22,7 +22,7 @@ from unicorn import arm_const as reg
 from tinyvision.device.virtual import exceptions, system
 from tinyvision.device.virtual.blocks import find_access
 from tinyvision.device.virtual.image import Image, Segment
-from tinyvision.device.virtual.native import library
+from tinyvision.native import library
 from tinyvision.device.virtual.native_tracer import NativeTracer
 from tinyvision.device.virtual.registers import RegisterBlock
 from tinyvision.device.virtual.tracer import NO_LIMIT, REGISTERS, Halt, PythonTracer, Tracer
