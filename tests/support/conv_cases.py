@@ -153,3 +153,10 @@ def fully_connected(draw: st.DrawFn) -> Graph:
     arithmetic = draw(arithmetics(st.sampled_from((0, 0, 0, -128, 5))))
     op = FullyConnected(name="fc", inputs=("x", "w", "b"), outputs=("y",), clamp=arithmetic.clamp)
     return _graph(op, arithmetic, ((rows, depth), (channels, depth), (rows, channels)), channels, 0)
+
+
+FAMILIES = {
+    "conv2d": convolutions(),
+    "depthwise": depthwise_convolutions(),
+    "fully_connected": fully_connected(),
+}

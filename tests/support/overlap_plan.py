@@ -38,11 +38,13 @@ def overlap_plan(
             continue
         op, share = ops[step.op], sharing[step.op]
         lead = difference(graph, op, step.kernel, share)
-        below, above = buffers[op.outputs[0]], buffers[op.inputs[share.index]]
-        size = max(below.size_bytes, lead + above.size_bytes)
-        del banks[above.bank]
-        banks[below.bank] = BankUse(below.bank, size, size)
-        buffers[above.name] = replace(above, bank=below.bank, offset=lead)
+        output, source = buffers[op.outputs[0]], buffers[op.inputs[share.index]]
+        output = replace(output, offset=max(0, -lead))
+        del banks[source.bank]
+        source = replace(source, bank=output.bank, offset=max(0, lead))
+        size = max(output.end, source.end)
+        banks[output.bank] = BankUse(output.bank, size, size)
+        buffers[output.name], buffers[source.name] = output, source
     return replace(plan, buffers=buffers, banks=tuple(banks.values()))
 
 

@@ -55,7 +55,7 @@ def requantization(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) 
     shifts = [s if m else -1 for m, s in zip(params.multipliers, params.shifts, strict=True)]
     zero_point = params.output_zero_point
     fast = all(
-        _is_fast(int(bound), multiplier, -shift, zero_point)
+        is_fast(int(bound), multiplier, -shift, zero_point)
         for bound, multiplier, shift in zip(bounds, params.multipliers, shifts, strict=True)
     )
     return Requantization(
@@ -82,7 +82,10 @@ def accumulator_bounds(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnect
     return bounds
 
 
-def _is_fast(bound: int, multiplier: int, right: int, zero_point: int) -> bool:
+def is_fast(bound: int, multiplier: int, right: int, zero_point: int) -> bool:
+    """Whether sums of magnitude ``bound`` at most stay inside 32 bits all through the fast
+    sequence: doubled, multiplied, and with rounding constant and zero point added.
+    """
     if right < 1 or bound >= 2**30:
         return False
     product = (bound * multiplier >> 31) + 2
