@@ -277,11 +277,9 @@ def test_the_connection_breaks():
 
 
 def test_a_crash_is_told_by_the_witness():
-    with (
-        FakeAgent(lambda request: HANG_UP) as agent,
-        Link(agent.port, witness=lambda: "lockup") as link,
-    ):
-        with pytest.raises(DeviceError, match="crashed: lockup"):
+    with FakeAgent(lambda request: HANG_UP) as agent:
+        link = Link(agent.port, witness=lambda: "lockup")
+        with link, pytest.raises(DeviceError, match="crashed: lockup"):
             link.identify()
 
 

@@ -41,40 +41,50 @@ def draw(graph: Graph, count: int, seed: int = 0) -> Samples:
     return Samples(rows, [])
 
 
+def _noise(graph: Graph, name: str, random: np.random.Generator) -> Array:
+    stored = _stored(graph, name)
+    if stored is None:
+        return random.standard_normal(graph.tensor(name).shape, np.float32)
+    low, high = _range(stored)
+    if graph.external_dtype(name) is DType.FLOAT32:  # some of it outside of what int8 can hold
+        margin = (high - low) // 16
+        steps = random.uniform(low - margin, high + margin, stored.shape)
+        return _to_external(graph, name, stored, steps)
+    return _to_external(graph, name, stored, random.integers(low, high + 1, stored.shape))
+
+
+def _edge(graph: Graph, name: str, edge: int) -> Array:
+    stored = _stored(graph, name)
+    if stored is None:
+        return np.full(graph.tensor(name).shape, (-1e3, 1e3, 0.0)[edge], np.float32)
+    zero = stored.zero_point if stored.quant is not None else 0
+    value = (*_range(stored), zero)[edge]
+    return _to_external(graph, name, stored, np.full(stored.shape, value))
+
+
+def _stored(graph: Graph, name: str) -> Tensor | None:
+    """The integer tensor that an input ends up in: itself, or what quantizes a float32 one; None
+    where nothing does.
+    """
+    tensor = graph.tensor(name)
+    if tensor.dtype is not DType.FLOAT32:
+        return tensor
+    readers = [op for op in graph.ops if name in op.inputs and op.kind == "Quantize"]
+    return graph.tensor(readers[0].outputs[0]) if readers else None
+
+
 def _range(tensor: Tensor) -> tuple[int, int]:
     info = np.iinfo(tensor.dtype.numpy)
     return int(info.min), int(info.max)
 
 
-def _noise(graph: Graph, name: str, random: np.random.Generator) -> Array:
-    tensor = graph.tensor(name)
-    if tensor.dtype is DType.FLOAT32:
-        return random.standard_normal(tensor.shape, np.float32)
-    low, high = _range(tensor)
-    if graph.external_dtype(name) is DType.FLOAT32:  # some of it outside of what int8 can hold
-        margin = (high - low) // 16
-        steps = random.uniform(low - margin, high + margin, tensor.shape)
-        return ((steps - tensor.zero_point) * tensor.scale).astype(np.float32)
-    values = random.integers(low, high + 1, tensor.shape)
-    return _to_external(graph, name, values)
-
-
-def _edge(graph: Graph, name: str, edge: int) -> Array:
-    tensor = graph.tensor(name)
-    if tensor.dtype is DType.FLOAT32:
-        return np.full(tensor.shape, (-1e3, 1e3, 0.0)[edge], np.float32)
-    low, high = _range(tensor)
-    zero = tensor.zero_point if tensor.quant is not None else 0
-    return _to_external(graph, name, np.full(tensor.shape, (low, high, zero)[edge]))
-
-
-def _to_external(graph: Graph, name: str, values: Array) -> Array:
-    """Integers in the tensor's own type, as the outside world writes them."""
-    tensor, external = graph.tensor(name), graph.external_dtype(name)
+def _to_external(graph: Graph, name: str, stored: Tensor, steps: Array) -> Array:
+    """Numbers in the integers of ``stored``, as the outside world writes them to input ``name``."""
+    external = graph.external_dtype(name)
     if external is DType.FLOAT32:
-        return ((values - tensor.zero_point) * tensor.scale).astype(np.float32)
-    offset = 128 if external is DType.UINT8 and tensor.dtype is DType.INT8 else 0
-    return (values + offset).astype(external.numpy)
+        return ((steps - stored.zero_point) * stored.scale).astype(np.float32)
+    offset = 128 if external is DType.UINT8 and stored.dtype is DType.INT8 else 0
+    return (steps + offset).astype(external.numpy)
 
 
 def read(path: Path, graph: Graph) -> Samples:
