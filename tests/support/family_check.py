@@ -100,6 +100,6 @@ def drawn(strategy: SearchStrategy[Graph], count: int) -> list[Graph]:
     return graphs[:count]
 
 
-def check_kind(kind: str, *, core: str = "host", count: int = 60) -> None:
+def check_kind(kind: str, *, core: str = "host", count: int = 36) -> None:
     """``check_placements`` of ``count`` drawn graphs of one operator, in one compilation."""
     check_placements(drawn(STRATEGIES[kind], count), core)
