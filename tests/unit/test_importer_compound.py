@@ -252,3 +252,33 @@ def test_quantization_of_hidden_tensors_is_kept() -> None:
         file.tensors[file.index[name]] = replace(file.tensors[file.index[name]], quant=params)
     graph = load(file)
     assert {t.quant for t in graph.tensors.values()} == {QuantParams((0.25,), (9,))}
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.UINT8])
+def test_elements_of_other_types_are_moved(dtype: DType) -> None:
+    """What converters leave between a model's input and its quantization."""
+    params = None if dtype is DType.FLOAT32 else quant(0.5, 130)
+    file = file_of((2, 3), {"y": (3, 2)}, p=[1, 0])
+    for name in ("x", "y"):
+        index = file.index[name]
+        file.tensors[index] = replace(file.tensors[index], dtype=dtype, quant=params)
+    z = file.add(tensor("z", (3, 2), 0.5, 2))
+    file.operators = [
+        Written("TRANSPOSE", ["x", "p"], ["y"], "TransposeOptions"),
+        Written("QUANTIZE", ["y"], [z], "QuantizeOptions"),
+    ]
+    file.outputs = [z]
+    graph = load(file)
+    assert kinds(graph) == ["Transpose", "Quantize" if params is None else "Requantize"]
+    x = np.arange(6, dtype=dtype.numpy).reshape(2, 3) + dtype.numpy.type(127)
+    expected = tflite_run(file.serialize(), [x])[0]
+    np.testing.assert_array_equal(reference.run(graph, [x])[0], expected)
+
+
+def test_elements_do_not_change_their_type_in_passing() -> None:
+    file = file_of((2, 3), {"y": (6,)}, s=[6])
+    file.operators = [Written("RESHAPE", ["x", "s"], ["y"], "ReshapeOptions")]
+    index = file.index["y"]
+    file.tensors[index] = replace(file.tensors[index], dtype=DType.FLOAT32, quant=None)
+    with pytest.raises(UnsupportedError, match="'x' is int8, not float32"):
+        importer.from_bytes(file.serialize())

@@ -129,7 +129,7 @@ CASES: list[tuple[str, Callable[[], Graph], Bend, str]] = [
      "weights are float32"),
     ("int16 activations", add, change("a", dtype=DType.INT16), "computes in int16"),
     ("uint8 inside", add, change("a", dtype=DType.UINT8),
-     "uint8 is supported only next to QUANTIZE"),
+     "uint8 is supported only at the model's"),
     ("activation without scale", add, change("a", quant=None), "needs a quantized tensor"),
     ("activation per channel", add, change("a", quant=QuantParams((1.0,) * 4, (0,) * 4, 0)),
      "scale per channel"),

@@ -30,7 +30,7 @@ class _Step:
 def tile(site: Site) -> list[Op]:
     """TILE: along each axis the concatenation of a tensor with itself."""
     site.count((2,))
-    x = site.int8_input()
+    x = site.moved_input()
     copies = site.integer_list(1, "multiples", len(x.shape))
     if not all(1 <= count <= MAX_COPIES for count in copies):
         site.stop(f"its multiples {copies} are out of range")
@@ -39,20 +39,20 @@ def tile(site: Site) -> list[Op]:
         if count > 1:
             shape = (*shape[:axis], shape[axis] * count, *shape[axis + 1 :])
             steps.append(_Step(partial(ops.Concatenation, axis=axis), shape, count))
-    return _chain(site, x, site.shaped(site.int8_output(), shape), steps)
+    return _chain(site, x, site.shaped(site.moved_output(), shape), steps)
 
 
 def pack(site: Site) -> list[Op]:
     """PACK: concatenation along a new axis."""
     site.count()
-    parts = [site.int8_input(position) for position in range(len(site.raw.inputs))]
+    parts = [site.moved_input(position) for position in range(len(site.raw.inputs))]
     if not parts or site.option("values_count") != len(parts):
         site.stop(f"its option values_count contradicts {len(parts)} inputs")
     if len({part.shape for part in parts}) != 1:
         site.stop("its inputs have different shapes")
     inner = parts[0].shape
     axis = site.axis(site.option("axis"), len(inner) + 1)
-    y = site.shaped(site.int8_output(), (*inner[:axis], len(parts), *inner[axis:]))
+    y = site.shaped(site.moved_output(), (*inner[:axis], len(parts), *inner[axis:]))
     site.quantized_alike(y, *parts)
     made: list[Op] = []
     names = []
@@ -68,7 +68,7 @@ def pack(site: Site) -> list[Op]:
 def unpack(site: Site) -> list[Op]:
     """UNPACK: the parts along an axis, without that axis."""
     site.count((1,), outputs=None)
-    x = site.int8_input()
+    x = site.moved_input()
     axis = site.axis(site.option("axis"), len(x.shape))
     count = len(site.raw.outputs)
     if not site.option("num") == count == x.shape[axis]:
@@ -77,7 +77,7 @@ def unpack(site: Site) -> list[Op]:
     made: list[Op] = []
     names = []
     for number in range(count):
-        y = site.shaped(site.int8_output(number), (*outer, *inner))
+        y = site.shaped(site.moved_output(number), (*outer, *inner))
         site.quantized_alike(x, y)
         name = f"{site.name}_{number}"
         slab = replace(x, name=f"{name}_in", shape=(*outer, 1, *inner), data=None)
@@ -144,7 +144,7 @@ def space_to_depth(site: Site) -> list[Op]:
 
 def _blocks(site: Site) -> tuple[Tensor, int]:
     site.count((1,))
-    x, block = site.int8_input(), site.option("block_size")
+    x, block = site.moved_input(), site.option("block_size")
     if len(x.shape) != 4:
         site.stop(f"its input must have four axes, not the shape {x.shape}", x.name)
     if not 1 <= block <= MAX_COPIES:
@@ -159,7 +159,7 @@ def _interleaved(
     together: tuple[int, ...],
     perm: tuple[int, ...],
 ) -> list[Op]:
-    y = site.shaped(site.int8_output(), together)
+    y = site.shaped(site.moved_output(), together)
     steps = [
         _Step(ops.Reshape, apart),
         _Step(partial(ops.Transpose, perm=perm), tuple(apart[axis] for axis in perm)),

@@ -20,7 +20,7 @@ def reshape(site: Site) -> list[Op]:
         stated = site.integer_list(1, "sizes")
     elif not stated:
         site.stop("it states no shape")
-    x, y = site.int8_input(), site.int8_output()
+    x, y = site.moved_input(), site.moved_output()
     known = prod(extent for extent in stated if extent != -1)
     if stated.count(-1) == 1 and known > 0 and x.elements % known == 0:
         stated = tuple(x.elements // known if extent == -1 else extent for extent in stated)
@@ -32,7 +32,7 @@ def reshape(site: Site) -> list[Op]:
 def squeeze(site: Site) -> list[Op]:
     """Without axes, every axis of extent 1 goes."""
     site.count((1,))
-    x, y = site.int8_input(), site.int8_output()
+    x, y = site.moved_input(), site.moved_output()
     stated = site.option_list("squeeze_dims")
     axes = {site.axis(axis, len(x.shape)) for axis in stated}
     if not stated:
@@ -45,7 +45,7 @@ def squeeze(site: Site) -> list[Op]:
 
 def expand_dims(site: Site) -> list[Op]:
     site.count((2,))
-    x, y = site.int8_input(), site.int8_output()
+    x, y = site.moved_input(), site.moved_output()
     (stated,) = site.integer_list(1, "axes", 1)
     axis = site.axis(stated, len(x.shape) + 1)
     shape = (*x.shape[:axis], 1, *x.shape[axis:])
@@ -54,7 +54,7 @@ def expand_dims(site: Site) -> list[Op]:
 
 def transpose(site: Site) -> list[Op]:
     site.count((2,))
-    x, y = site.int8_input(), site.int8_output()
+    x, y = site.moved_input(), site.moved_output()
     site.quantized_alike(x, y)
     rank = len(x.shape)
     perm = tuple(site.axis(axis, rank) for axis in site.integer_list(1, "axes", rank))
@@ -66,12 +66,10 @@ def concatenation(site: Site) -> list[Op]:
     site.count()
     if not site.raw.inputs:
         site.stop("it has no inputs")
-    parts = [site.int8_input(position) for position in range(len(site.raw.inputs))]
-    y = site.int8_output()
+    parts = [site.moved_input(position) for position in range(len(site.raw.inputs))]
+    y = site.moved_output()
     site.quantized_alike(y, *parts)
-    activation = site.clamp(y)
-    if activation != ops.INT8_RANGE:
-        site.refuse("a fused activation is not supported here")
+    site.no_activation()
     axis = site.axis(site.option("axis"), len(y.shape))
     names = tuple(part.name for part in parts)
     return [ops.Concatenation(name=site.name, inputs=names, outputs=(y.name,), axis=axis)]
@@ -80,7 +78,7 @@ def concatenation(site: Site) -> list[Op]:
 def split(site: Site) -> list[Op]:
     """SPLIT: inputs axis and x; the parts are equal."""
     site.count((2,), outputs=None)
-    x = site.int8_input(1)
+    x = site.moved_input(1)
     (stated,) = site.integer_list(0, "axes", 1)
     axis = site.axis(stated, len(x.shape))
     parts = _parts(site, x)
@@ -93,7 +91,7 @@ def split(site: Site) -> list[Op]:
 def split_by_sizes(site: Site) -> list[Op]:
     """SPLIT_V: inputs x, sizes and axis; one size may be -1."""
     site.count((3,), outputs=None)
-    x = site.int8_input(0)
+    x = site.moved_input(0)
     parts = _parts(site, x)
     sizes = list(site.integer_list(1, "sizes", len(parts)))
     (stated,) = site.integer_list(2, "axes", 1)
@@ -106,7 +104,7 @@ def split_by_sizes(site: Site) -> list[Op]:
 def slice_(site: Site) -> list[Op]:
     """SLICE: a size of -1 goes to the end."""
     site.count((3,))
-    x = site.int8_input()
+    x = site.moved_input()
     rank = len(x.shape)
     begins = site.integer_list(1, "begins", rank)
     sizes = site.integer_list(2, "sizes", rank)
@@ -119,7 +117,7 @@ def slice_(site: Site) -> list[Op]:
 
 def strided_slice(site: Site) -> list[Op]:
     site.count((4,))
-    x = site.int8_input()
+    x = site.moved_input()
     return _sliced(site, x, strided_slices(site, x.shape))
 
 
@@ -134,7 +132,7 @@ def _parts(site: Site, x: Tensor) -> list[Tensor]:
         site.stop(
             f"its option num_splits = {site.option('num_splits')} contradicts {count} outputs"
         )
-    parts = [site.int8_output(position) for position in range(count)]
+    parts = [site.moved_output(position) for position in range(count)]
     site.quantized_alike(x, *parts)
     return parts
 
@@ -148,7 +146,7 @@ def _split(site: Site, x: Tensor, parts: list[Tensor], axis: int, sizes: list[in
 
 def _sliced(site: Site, x: Tensor, slices: Slices) -> list[Op]:
     """A Slice, and a Reshape after it where axes vanish or appear."""
-    y = site.shaped(site.int8_output(), slices.shape)
+    y = site.shaped(site.moved_output(), slices.shape)
     site.quantized_alike(x, y)
     target = y
     if slices.counts != slices.shape:

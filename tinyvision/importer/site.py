@@ -156,12 +156,26 @@ class Site:
     def int8_output(self, position: int = 0) -> Tensor:
         return self._quantized_int8(self.output(position))
 
+    def moved_input(self, position: int = 0) -> Tensor:
+        """An input whose elements are only moved: float32 and uint8 will do as well."""
+        return self._movable(self.input(position))
+
+    def moved_output(self, position: int = 0) -> Tensor:
+        return self._movable(self.output(position))
+
+    def _movable(self, tensor: Tensor) -> Tensor:
+        if tensor.dtype in (DType.INT8, DType.UINT8):
+            self.per_tensor(tensor)
+        elif tensor.dtype is not DType.FLOAT32:
+            self.stop(f"it moves {tensor.dtype.value}", tensor.name, QUANTIZE_HINT)
+        return tensor
+
     def _quantized_int8(self, tensor: Tensor) -> Tensor:
         """Refuses everything but int8 with one scale."""
         if tensor.dtype is not DType.INT8:
             hint = QUANTIZE_HINT
             if tensor.dtype is DType.UINT8:
-                hint = "uint8 is supported only next to QUANTIZE at the model's inputs and outputs."
+                hint = "Convert to int8; uint8 is supported only at the model's inputs and outputs."
             self.stop(f"it computes in {tensor.dtype.value}, not in int8", tensor.name, hint)
         self.per_tensor(tensor)
         return tensor
@@ -174,10 +188,14 @@ class Site:
             self.stop("activations with a scale per channel are not supported", tensor.name)
 
     def quantized_alike(self, *tensors: Tensor) -> None:
-        """Refuses tensors between which integers cannot simply be copied."""
+        """Refuses tensors between which elements cannot simply be copied."""
         first = tensors[0]
         for other in tensors[1:]:
-            if other.quant != first.quant:
+            if other.dtype is not first.dtype:
+                self.refuse(
+                    f"{first.name!r} is {first.dtype.value}, not {other.dtype.value}", other.name
+                )
+            elif other.quant != first.quant:
                 self.refuse(
                     f"its scale and zero point differ from those of {first.name!r}",
                     other.name,
@@ -247,6 +265,12 @@ class Site:
         if most is not None:
             high = min(high, self._quantized(most, output))
         return low, high
+
+    def no_activation(self) -> None:
+        """Refuses any fused activation."""
+        activation = self.choice("fused_activation_function", schema.ACTIVATIONS)
+        if activation != "NONE":
+            self.refuse(f"the fused activation {activation} is not supported here")
 
     def _quantized(self, real: float, output: Tensor) -> int:
         """Source: TFLite kernels/kernel_util.cc, CalculateActivationRangeQuantized (float32)."""

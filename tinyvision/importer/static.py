@@ -79,7 +79,7 @@ def pack(site: Site) -> Array:
 
 def concatenation(site: Site) -> Array:
     parts = _parts(site)
-    site.clamp(site.output())
+    site.no_activation()
     axis = site.axis(site.option("axis"), parts[0].ndim)
     outer = {(*part.shape[:axis], *part.shape[axis + 1 :]) for part in parts}
     if len({part.ndim for part in parts}) != 1 or len(outer) != 1:

@@ -109,7 +109,7 @@ def _quant(
         return None
     if stored.custom:
         raise Refusal(Problem("custom quantization is not supported", tensor=name))
-    if not stored.scales:
+    if not stored.scales or dtype is DType.FLOAT32:
         return None
     if stored.zero_points is None or len(stored.zero_points) != len(stored.scales):
         zero_points = len(stored.zero_points or ())
