@@ -13,10 +13,11 @@ from elftools.elf.elffile import ELFFile
 
 from tests.support import fake_model
 from tinyvision.device.link import FaultReport, Link, Rejected
-from tinyvision.device.protocol import Command, Identity, Memory, SelfTest, Status
+from tinyvision.device.protocol import Command, Fault, Identity, Memory, SelfTest, Status
 from tinyvision.device.virtual import open_board
 from tinyvision.errors import FitError, ToolError
 from tinyvision.firmware import build, pio, write_project
+from tinyvision.firmware.stack import frames
 from tinyvision.target import board_names, load_board
 
 BOARDS = [name for name in board_names() if load_board(name).hardware]
@@ -180,8 +181,33 @@ def test_a_fault_is_reported_with_its_layer(private_platformio, tmp_path, name):
         layer = symbols(result.elf)["layer"]
         start = layer["st_value"] & ~1
         assert start <= fault.pc < start + layer["st_size"]
-        with pytest.raises(FaultReport):
-            link.request(Command.RUN, struct.pack("<HH", 0, 1))
+        restart = link.request(Command.FAULT, b"\1")
+        assert Fault.parse(restart) == fault
+        link.identify(within_seconds=20)
+        assert Fault.parse(link.request(Command.FAULT)).kind == 0, "it has started over"
+
+
+@pytest.mark.parametrize("name", ["stm32h7", "stm32f4", "qemu-m55"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_stack_that_overflows_faults(private_platformio, tmp_path, name, when):
+    """It runs out of the memory's low end; nothing is overwritten, and the agent still answers."""
+    board = load_board(name)
+    project = write(tmp_path / "p", board)
+    main = project.path / "src/main.c"
+    code = (
+        "static __attribute__((noinline)) int deep(volatile int n)\n"
+        "{ volatile int room[20]; room[n % 20] = n; return deep(n + 1) + room[n % 20]; }\n"
+    )
+    text = main.read_text().replace("int main(void)", code + "int main(void)")
+    init = "tv_agent_init(&app);"
+    calls = ("(void)deep(0);", init) if when == "before" else (init, "(void)deep(0);")
+    main.write_text(text.replace(init, " ".join(calls)))
+    result = build(project)
+    with open_board(result.elf, board) as twin, Link(twin.port) as link:
+        with pytest.raises(FaultReport) as error:
+            link.identify(within_seconds=20)
+        assert error.value.fault.kind in (3, 5, 6), "HardFault, BusFault or UsageFault"
+        assert error.value.fault.layer is None
 
 
 def test_a_second_build_is_quick_and_compiles_what_changed(private_platformio, tmp_path):
@@ -246,6 +272,44 @@ def test_too_little_stack_is_refused(private_platformio, tmp_path):
     main.write_text(text.replace("tv_agent_init(&app);", "tv_agent_init(&app); (void)deep(3);"))
     with pytest.raises(FitError, match=r"stack may overflow.*in the worst case, 4,096 are"):
         build(project)
+
+
+def test_code_of_the_user_may_recurse(private_platformio, tmp_path):
+    project = write(tmp_path / "p", load_board("stm32f4"))
+    main = project.path / "src/main.c"
+    code = (
+        "static __attribute__((noinline)) int depth(volatile int *n)\n"
+        "{ return *n > 3 ? depth(n + *n) + depth(n + 1) : *n; }\n"
+    )
+    text = main.read_text().replace("int main(void)", code + "int main(void)")
+    call = "static volatile int numbers[9]; (void)depth(numbers); tv_agent_init(&app);"
+    main.write_text(text.replace("tv_agent_init(&app);", call))
+    result = build(project)
+    assert result.firmware_stack_bytes is None
+    assert result.stack_bytes >= 100
+
+
+@pytest.mark.parametrize("name", ["stm32h7", "stm32f4", "qemu-m55"])
+def test_frames_agree_with_the_compiler(built, name, tmp_path):
+    """-fstack-usage tells the frame of every function; the analysis must find the same."""
+    board, result, _ = built(name)
+    project = result.project.path
+    core = [f"-mcpu={board.core.cpu}", "-mthumb", "-mfloat-abi=hard", f"-mfpu={board.core.fpu}"]
+    library = project / "lib"
+    compiler = ["arm-none-eabi-gcc", *core, "-O2", "-g", "-std=c99", "-fstack-usage"]
+    compiler += [f"-I{library / name / 'include'}" for name in ("tinyvision_agent", "fake")]
+    for source in sorted((library / "tinyvision_agent" / "src").glob("*.c")):
+        subprocess.run([*compiler, "-c", source], cwd=tmp_path, check=True)
+    told = {}
+    for listing in tmp_path.glob("*.su"):
+        for line in listing.read_text().splitlines():
+            where, size, kind = line.split("\t")
+            assert kind == "static"
+            told[where.rpartition(":")[2]] = int(size)
+    found = frames(result.elf)
+    common = set(told) & set(found)
+    assert {"tv_agent_receive", "tv_crc32", "tv_send"} <= common
+    assert {f: found[f] for f in common} == {f: told[f] for f in common}
 
 
 def test_a_missing_compiler_is_told_at_once(private_platformio, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ class Sizes:
 @dataclass(frozen=True)
 class BuildResult:
     """A firmware. ``stack_bytes``: worst case of the model's call tree, ``firmware_stack_bytes``
-    of everything, a fault on top included.
+    of everything, an exception on top included (None where code of the user's recurses).
     """
 
     project: Project
@@ -47,7 +47,7 @@ class BuildResult:
     bin: Path
     sizes: Sizes
     stack_bytes: int
-    firmware_stack_bytes: int
+    firmware_stack_bytes: int | None
     seconds: float
 
 
@@ -123,7 +123,7 @@ def _failure(project: Project, output: str) -> Exception:
 
 
 def _check_stack(project: Project, stack: StackUse) -> None:
-    if stack.total_bytes > stack.reserved_bytes:
+    if stack.total_bytes is not None and stack.total_bytes > stack.reserved_bytes:
         raise FitError(
             "the stack may overflow",
             project.board,

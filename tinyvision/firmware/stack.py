@@ -4,6 +4,7 @@ by disassembly.
 
 from __future__ import annotations
 
+import logging
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -14,21 +15,25 @@ import capstone
 from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 
+_log = logging.getLogger(__name__)
+
 EXCEPTION_BYTES = 108
 """What a core with FPU pushes on an exception: 26 words, and 4 bytes to align them."""
 
 _INDIRECT = re.compile(r"(?:blx|bx) (?!lr\b)r\d+|(?:blx|bx) (?:ip|sb|sl|fp)\b")
-_BRANCH = re.compile(r"(?:bl|b|cbz|cbnz|b\w\w)(?:\.w|\.n)?\Z")
+_CONDITIONS = "eq|ne|hs|lo|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
+_BRANCH = re.compile(rf"(?:bl|cbz|cbnz|b(?:{_CONDITIONS})?)(?:\.w|\.n)?\Z")
 
 
 @dataclass(frozen=True)
 class StackUse:
     """``model_bytes``: deepest call below the agent's call of a layer; ``total_bytes``: deepest of
-    all from reset on, with an exception on top; ``reserved_bytes``: what the firmware has.
+    all from reset on, with an exception on top, or None where code of the user's recurses;
+    ``reserved_bytes``: what the firmware has.
     """
 
     model_bytes: int
-    total_bytes: int
+    total_bytes: int | None
     reserved_bytes: int
 
 
@@ -47,26 +52,45 @@ def stack_use(elf: Path) -> StackUse:
 
     A call through a pointer may reach every function whose address is stored in data; none that is
     already active, as nothing here recurses. Raises ValueError for an ELF without symbols, and
-    for code that does recurse.
+    for a network that does recurse.
     """
     with elf.open("rb") as file:
         image = ELFFile(file)
-        functions = _functions(image)
-        if not functions:
-            raise ValueError(f"{elf} has no function symbols")
-        code = _code_ranges(image)
-        _disassemble(image, functions, code)
-        _frames_from_debug(image, functions)
+        functions, code = _analysed(image)
         taken = _address_taken(image, functions, code)
         stack = image.get_section_by_name(".stack")
         reserved = int(stack["sh_size"]) if stack else 0
     by_name = {function.name: function for function in functions}
     depth = _Depth(by_name, taken)
     model = max((depth.of(name) for name in taken), default=0)
-    total = depth.of("bsp_reset")
-    fault = depth.of("bsp_fault_main")
-    # A fault starts the stack over, so that its depth counts from the top.
-    return StackUse(model, max(total + EXCEPTION_BYTES, fault), reserved)
+    try:
+        # A fault starts the stack over, so that its depth counts from the top.
+        total = max(depth.of("bsp_reset") + EXCEPTION_BYTES, depth.of("bsp_fault_main"))
+    except _RecursionFound as found:
+        _log.warning("%s: the worst case of the stack is unknown", found)
+        return StackUse(model, None, reserved)
+    return StackUse(model, total, reserved)
+
+
+def frames(elf: Path) -> dict[str, int]:
+    """Function to the bytes of stack that it takes for itself."""
+    with elf.open("rb") as file:
+        functions, _ = _analysed(ELFFile(file))
+    return {function.name: function.frame_bytes for function in functions}
+
+
+def _analysed(image: ELFFile) -> tuple[list[_Function], list[tuple[int, int]]]:
+    functions = _functions(image)
+    if not functions:
+        raise ValueError("the ELF has no function symbols")
+    code = _code_ranges(image)
+    _disassemble(image, functions, code)
+    _frames_from_debug(image, functions)
+    return functions, code
+
+
+class _RecursionFound(ValueError):
+    """A function reaches itself: its stack has no bound that the code shows."""
 
 
 class _Depth:
@@ -85,7 +109,7 @@ class _Depth:
     def _walk(self, name: str, active: frozenset[str]) -> int:
         function = self._functions[name]
         if name in active:
-            raise ValueError(f"{name} calls itself: its stack has no bound")
+            raise _RecursionFound(f"{name} calls itself")
         below = active | {name}
         targets = set(function.calls)
         if function.calls_pointer:
@@ -163,9 +187,10 @@ def _disassemble(image: ELFFile, functions: list[_Function], code: list[tuple[in
                 function.calls_pointer = True
             elif _BRANCH.match(mnemonic):
                 target = int(operands.rpartition("#")[2], 0) & ~1
-                if not function.start <= target < function.end:
+                outside = not function.start <= target < function.end
+                if outside or mnemonic == "bl":  # a plain branch within is a jump
                     index = bisect_right(starts, target) - 1
-                    if starts[index] == target and functions[index] is not function:
+                    if starts[index] == target:
                         function.calls.add(functions[index].name)
 
 

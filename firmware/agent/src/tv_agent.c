@@ -369,6 +369,9 @@ static tv_status execute(uint8_t command, tv_request request)
     tv_status status;
     switch (command) {
     case CMD_IDENTIFY:
+        if (!agent.app) { /* a fault came before tv_agent_init */
+            return STATUS_FAULT;
+        }
         status = request.length ? STATUS_BAD_LENGTH : identify();
         break;
     case CMD_FAULT:
@@ -465,7 +468,7 @@ void tv_agent_receive(uint8_t byte)
 void tv_agent_fault(const tv_fault *fault)
 {
     agent.fault = *fault;
-    agent.fault_layer = agent.layer;
+    agent.fault_layer = agent.app ? agent.layer : TV_NO_LAYER;
     tv_port_write(0); /* whatever was being sent ends here */
     begin_reply(0, CMD_FAULT);
     (void)report_fault();

@@ -37,12 +37,15 @@ _STACKED = (
 _FPU_REGISTERS = tuple(range(UC_ARM_REG_S0, UC_ARM_REG_S0 + 16))
 _SPSEL, _FPCA = 2, 4
 _PADDED = 1 << 9  # in the stacked xPSR
+STKERR = 1 << 12
+"""In CFSR: a bus fault while stacking."""
 _BASIC_BYTES, _FPU_BYTES = 0x20, 0x48
 
 
-def enter(uc: Uc, exception: int, return_address: int) -> None:
+def enter(uc: Uc, exception: int, return_address: int, can_stack: bool = True) -> None:
     """Stacks the state, sets LR to EXC_RETURN and IPSR to ``exception``, switches to the main
-    stack. PC is left to the caller. UcError where the stack is not in memory.
+    stack. PC is left to the caller. UcError where the stack is not in memory, unless ``can_stack``
+    says that this is known: then SP moves and nothing is written.
     """
     sp = uc.reg_read(UC_ARM_REG_SP)
     control = uc.reg_read(UC_ARM_REG_CONTROL)
@@ -52,13 +55,14 @@ def enter(uc: Uc, exception: int, return_address: int) -> None:
     frame = sp - _BASIC_BYTES - (_FPU_BYTES if has_fpu_state else 0)
     padded = bool(frame & 4)
     frame = frame & ~7 & 0xFFFFFFFF
-    registers = [uc.reg_read(register) for register in _STACKED]
-    stacked = xpsr & ~_PADDED | (_PADDED if padded else 0)
-    uc.mem_write(frame, struct.pack("<8I", *registers, return_address & ~1, stacked))
-    if has_fpu_state:
-        values = [uc.reg_read(register) for register in _FPU_REGISTERS]
-        values += [uc.reg_read(UC_ARM_REG_FPSCR), 0]
-        uc.mem_write(frame + _BASIC_BYTES, struct.pack("<18I", *values))
+    if can_stack:
+        registers = [uc.reg_read(register) for register in _STACKED]
+        stacked = xpsr & ~_PADDED | (_PADDED if padded else 0)
+        uc.mem_write(frame, struct.pack("<8I", *registers, return_address & ~1, stacked))
+        if has_fpu_state:
+            values = [uc.reg_read(register) for register in _FPU_REGISTERS]
+            values += [uc.reg_read(UC_ARM_REG_FPSCR), 0]
+            uc.mem_write(frame + _BASIC_BYTES, struct.pack("<18I", *values))
     on_process_stack = bool(control & _SPSEL) and not in_handler
     uc.reg_write(UC_ARM_REG_SP, frame)
     uc.reg_write(UC_ARM_REG_XPSR, xpsr & 0xF80F0000 | 1 << 24)  # no IT block in the handler

@@ -47,8 +47,6 @@ env.Append(
         *core,
         "-nostdlib",
         "-Wl,--gc-sections",
-        "-Wl,--fatal-warnings",
-        "-Wl,--no-warn-rwx-segments",
         f"-Wl,-Map={map_file}",
     ],
     LIBS=["c", "gcc"],
