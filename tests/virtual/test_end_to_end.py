@@ -1,0 +1,140 @@
+"""The whole way: a network, its firmware, the virtual board, the serial line, the verdict."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from tinyvision import importer
+from tinyvision.api import Where, profile, verify
+from tinyvision.build import build, plan
+from tinyvision.device import samples
+from tinyvision.device.link import Link
+from tinyvision.device.oracle import oracle_for
+from tinyvision.device.profile import profile as take_profile
+from tinyvision.device.serial_target import SerialTarget
+from tinyvision.device.symbols import Symbols
+from tinyvision.device.verify import verify as compare_with
+from tinyvision.device.virtual import open_board
+from tinyvision.ir.derive import conv_requant
+from tinyvision.target import board_names, load_board
+
+BOARDS = [name for name in board_names() if load_board(name).hardware]
+DEMO = Path(importer.__file__).parents[1] / "demo" / "digits.tflite"
+SHARED = Path(__file__).parents[3] / "shared" / "models"
+
+
+@pytest.fixture(scope="session")
+def built(private_platformio, tmp_path_factory):
+    """``built(board)``: the demo's network as firmware, once a session."""
+    made = {}
+
+    def get(board: str):
+        if board not in made:
+            out = tmp_path_factory.mktemp(board) / "project"
+            made[board] = build(DEMO, board, out=out)
+        return made[board]
+
+    return get
+
+
+@contextmanager
+def running(built, elf: Path | None = None):
+    """Target and twin of a build, or of another ELF file of it."""
+    compiled = built.compiled
+    elf = elf or built.result.elf
+    with open_board(elf, compiled.board) as twin:
+        target = SerialTarget(
+            Link(twin.port, symbols=Symbols.read(elf), witness=twin.problem),
+            kind="virtual",
+            model_hash=importer.model_hash(compiled.model.data),
+        )
+        try:
+            yield target, twin
+        finally:
+            target.close()
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_equal_on_every_board(built, board):
+    made = built(board)
+    compiled = made.compiled
+    drawn = samples.draw(compiled.model.graph, 5)
+    with running(made) as (target, twin):
+        oracle = oracle_for(compiled.model.graph, compiled.model.data)
+        result = compare_with(compiled.graph, compiled.plan, target, drawn, oracle)
+        assert result.mismatches == 0 and result.values > 0
+        assert target.self_test().passed
+        assert twin.problem() is None
+
+
+def test_counts_are_the_same_in_every_run(built):
+    made = built("stm32h7")
+    drawn = samples.draw(made.compiled.model.graph, 2).inputs
+    counts = []
+    for warm_up in (0, 1):
+        with running(made) as (target, twin):
+            for inputs in drawn[:warm_up]:
+                target.feed(inputs)
+                target.run()
+            found = take_profile(made.compiled.plan, target, drawn[0], twin)
+            counts.append([(layer.cycles, layer.instructions) for layer in found.layers])
+    assert counts[0] == counts[1]
+    assert all(cycles == instructions > 0 for cycles, instructions in counts[0])
+    assert found.sram_peak_bytes <= made.compiled.plan.sram_bytes
+    assert 0 < found.stack_peak_bytes < 4096
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_damaged_constant_is_traced_to_its_layer(built, tmp_path, number):
+    """A flipped bit in the flash, in the multipliers of one convolution."""
+    made = built("stm32h7")
+    compiled = made.compiled
+    convolutions = [op for op in compiled.graph.ops if op.kind in ("Conv2D", "DepthwiseConv2D")]
+    multipliers = conv_requant(compiled.graph, convolutions[number]).multipliers
+    data = np.array(multipliers, "<i4").tobytes()
+    elf = bytearray(made.result.elf.read_bytes())
+    assert elf.count(data) == 1
+    place = elf.index(data)
+    for channel in range(len(multipliers)):
+        elf[place + 4 * channel + 3] ^= 0x20
+    damaged = tmp_path / "damaged.elf"
+    damaged.write_bytes(elf)
+    drawn = samples.draw(compiled.model.graph, 5)
+    with running(made, damaged) as (target, _):
+        oracle = oracle_for(compiled.model.graph, compiled.model.data)
+        result = compare_with(compiled.graph, compiled.plan, target, drawn, oracle)
+        assert result.mismatches > 0
+        assert result.first_divergent_layer == convolutions[number].name
+        assert not target.self_test().passed
+
+
+def test_code_is_where_the_symbols_say(built):
+    made = built("stm32h7")
+    symbols = Symbols.read(made.result.elf)
+    with made.result.elf.open("rb") as stream:
+        entry = ELFFile(stream)["e_entry"]
+    assert symbols.at(entry & ~1) is not None
+    assert symbols.describe(0x40000000) == "0x40000000"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared models")
+@pytest.mark.parametrize("model", ["ad_autoencoder", "kws_dscnn", "vww_mcunet"])
+def test_real_networks(private_platformio, tmp_path, model):
+    path = SHARED / f"{model}.tflite"
+    compiled = plan(path, "stm32h7")
+    where = Where(virtual=True)
+    result = verify(
+        compiled,
+        "stm32h7",
+        where=where,
+        inputs=path.with_suffix(".golden.npz"),
+        out=tmp_path / "project",
+    )
+    assert (result["mismatches"], result["target"]) == (0, "virtual")
+    _, found = profile(compiled, "stm32h7", where=where, out=tmp_path / "project")
+    assert found.source == "modelled" and found.instructions > compiled.plan.macs_executed
