@@ -406,7 +406,15 @@ class Machine:
 
     def _enter(self, exception: int, return_address: int) -> None:
         try:
-            exceptions.enter(self._uc, exception, return_address)
+            try:
+                exceptions.enter(self._uc, exception, return_address)
+            except u.UcError:
+                if exception == HARD_FAULT:
+                    raise
+                # B1.5.11: a bus fault while stacking. Its frame is lost; the handler is entered.
+                exception = HARD_FAULT
+                self.system.report_fault(exceptions.STKERR, 1 << 30, None)
+                exceptions.enter(self._uc, exception, return_address, can_stack=False)
             vector = self.read_memory(self.system.handler(exception), 4)
         except u.UcError:
             sp = self._uc.reg_read(reg.UC_ARM_REG_SP)
