@@ -94,6 +94,7 @@ class _Generator:
             (2, self.mean),
             (1, self.softmax),
             (4, self.function),
+            (1, self.lookup),
             (1, self.prelu),
             (3, self.requantize),
             (2, self.reshape),
@@ -509,6 +510,15 @@ class _Generator:
             return self.b.op(kind, x, quant=quant)
         alpha = float(np.float32(self.choice((0.1, 0.3, 0.5, 1.0, 0.0))))
         return self.b.op(kind, x, quant=quant, alpha=alpha)
+
+    def lookup(self, x: str) -> str | None:
+        if self.in_file:
+            return None
+        quant = self.quant()
+        values = self.rng.integers(-128, 128, 256)
+        if self.chance(0.5):
+            values = np.sort(values // self.choice((1, 16, 200)))
+        return self.b.op(ops.Lookup, x, self.b.constant(values, quant), quant=quant)
 
     def prelu(self, x: str) -> str:
         shape = self.b.shape(x)

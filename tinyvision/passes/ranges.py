@@ -102,15 +102,11 @@ def _through_table(graph: Graph, op: Op, known: dict[str, Interval]) -> Interval
     assert name is not None
     values = table(graph, op).astype(np.int64)
     lowest, _ = dtype_clamp(graph.tensor(name).dtype)
-    index = np.arange(256)[:, None]
-    x = known[name]
-    reachable = (index >= x.low - lowest) & (index <= x.high - lowest)
-    column = np.broadcast_to(values[:, None], reachable.shape)
-    limits = np.iinfo(np.int64)
-    return Interval(
-        np.where(reachable, column, limits.max).min(axis=0),
-        np.where(reachable, column, limits.min).max(axis=0),
-    )
+    bounds = np.stack([known[name].low, known[name].high]) - lowest
+    distinct, which = np.unique(bounds, axis=1, return_inverse=True)
+    spans = [values[low : high + 1] for low, high in distinct.T]
+    results = np.array([(span.min(), span.max()) for span in spans])[which.reshape(-1)]
+    return Interval(results[:, 0], results[:, 1])
 
 
 @dataclass(frozen=True)
