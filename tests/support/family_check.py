@@ -11,6 +11,8 @@ from hypothesis.strategies import SearchStrategy
 from tests.support.kernel_check import check_plan, merge
 from tests.support.op_strategies import STRATEGIES
 from tests.support.overlap_plan import Sharing, overlap_plan
+from tinyvision.codegen.instances import build
+from tinyvision.codegen.instances.instance import ConstArg, ScratchArg
 from tinyvision.ir.graph import Graph
 from tinyvision.kernels.choose import candidates
 from tinyvision.kernels.kernel import Kernel
@@ -42,12 +44,21 @@ def placements(graph: Graph, core: Core, extra: int = 3) -> list[Case]:
     (op,) = graph.ops
     cases: list[Case] = []
     for kernel in candidates(graph, op, core):
+        _check_sizes(graph, kernel)
         cases.append(Case(graph, kernel, None))
         for index, lead in enumerate(kernel.overlap):
             if lead is not None and op.inputs.count(op.inputs[index]) == 1:
                 cases.append(Case(graph, kernel, Sharing(index)))
                 cases.append(Case(graph, kernel, Sharing(index, extra)))
     return cases
+
+
+def _check_sizes(graph: Graph, kernel: Kernel) -> None:
+    """What the kernel says of its constants and scratch is what its instance has."""
+    args = build(graph, graph.ops[0], kernel).args
+    constants = sum(arg.values.nbytes for arg in args if isinstance(arg, ConstArg))
+    assert constants == kernel.flash_bytes, f"{kernel.variant} has {constants} bytes of constants"
+    assert any(isinstance(arg, ScratchArg) for arg in args) == (kernel.scratch_bytes > 0)
 
 
 def check_placements(

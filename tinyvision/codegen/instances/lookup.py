@@ -7,6 +7,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import lanes_of
 
 
 def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
@@ -16,6 +17,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return Instance(
         args=(TensorArg(x.name), TensorArg(output.name), ConstArg("table", table.data)),
         context={
+            "lanes": lanes_of(kernel),
             "elements": x.elements,
             "bias": 128 if x.dtype is DType.INT8 else 0,
             "input_type": C_TYPES[x.dtype.value],
