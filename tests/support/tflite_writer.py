@@ -69,10 +69,13 @@ def draft(graph: Graph) -> TfliteFile:
     return file
 
 
+Extra = Callable[[flatbuffers.Builder], dict[str, Any]]
+
+
 @dataclass
 class Written:
-    """One operator as the file states it: ``options`` are the fields of its options table by
-    name.
+    """One operator as the file states it: ``fields`` are those of its options table, by name, and
+    ``more`` makes further fields of the operator's own table.
     """
 
     code: str
@@ -81,6 +84,7 @@ class Written:
     options: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
     version: int = 1
+    more: Extra | None = None
 
 
 @dataclass
@@ -89,7 +93,8 @@ class TfliteFile:
 
     Inputs and outputs are names of tensors; "" is an input that is left out. By a tensor's name,
     ``types`` overrides its element type with a number that need not be one, and ``signatures``
-    gives the shape with -1 where it was open at conversion.
+    gives the shape with -1 where it was open at conversion, ``more`` makes further fields of its
+    table. The only subgraph is listed ``subgraphs`` times.
     """
 
     name: str
@@ -98,6 +103,8 @@ class TfliteFile:
     outputs: list[str] = field(default_factory=list)
     types: dict[str, int] = field(default_factory=dict)
     signatures: dict[str, Sequence[int]] = field(default_factory=dict)
+    more: dict[str, Extra] = field(default_factory=dict)
+    subgraphs: int = 1
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Written] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=lambda: {"": -1})
@@ -128,12 +135,14 @@ class TfliteFile:
                 index = len(buffers)
                 buffers.append(_buffer(b, tensor.data))
             number = self.types.get(tensor.name, TENSOR_TYPES[tensor.dtype])
-            signature = self.signatures.get(tensor.name)
-            tensors.append(_tensor(b, tensor, number, index, signature))
+            more = self.more[tensor.name](b) if tensor.name in self.more else {}
+            if tensor.name in self.signatures:
+                more["ShapeSignature"] = _ints(b, self.signatures[tensor.name])
+            tensors.append(_tensor(b, tensor, number, index, more))
         operators = [
             self._operator(b, op, codes.index((op.code, op.version))) for op in self.operators
         ]
-        subgraph = _table(
+        subgraph = table(
             b,
             "SubGraph",
             Name=b.CreateString("main"),
@@ -143,12 +152,12 @@ class TfliteFile:
             Operators=_offsets(b, operators),
         )
         code_tables = [_operator_code(b, code, version) for code, version in codes]
-        model = _table(
+        model = table(
             b,
             "Model",
             Version=3,
             OperatorCodes=_offsets(b, code_tables),
-            Subgraphs=_offsets(b, [subgraph]),
+            Subgraphs=_offsets(b, [subgraph] * self.subgraphs),
             Description=b.CreateString(self.name),
             Buffers=_offsets(b, buffers),
         )
@@ -159,22 +168,24 @@ class TfliteFile:
         inputs = _ints(b, [self.index[name] for name in op.inputs])
         outputs = _ints(b, [self.index[name] for name in op.outputs])
         fields: dict[str, Any] = {"OpcodeIndex": code, "Inputs": inputs, "Outputs": outputs}
+        if op.more is not None:
+            fields |= op.more(b)
         if op.options:
             values = {
                 key: _ints(b, value) if isinstance(value, list) else value
                 for key, value in op.fields.items()
             }
             fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, op.options)
-            fields["BuiltinOptions"] = _table(b, op.options, **values)
-        return _table(b, "Operator", **fields)
+            fields["BuiltinOptions"] = table(b, op.options, **values)
+        return table(b, "Operator", **fields)
 
 
-def _table(b: flatbuffers.Builder, table: str, **fields: Any) -> int:
+def table(b: flatbuffers.Builder, name: str, **fields: Any) -> int:
     """A table by the generated builder functions; nested objects are built by the caller."""
-    getattr(tflite, f"{table}Start")(b)
-    for name, value in fields.items():
-        getattr(tflite, f"{table}Add{name}")(b, value)
-    return int(getattr(tflite, f"{table}End")(b))
+    getattr(tflite, f"{name}Start")(b)
+    for field_name, value in fields.items():
+        getattr(tflite, f"{name}Add{field_name}")(b, value)
+    return int(getattr(tflite, f"{name}End")(b))
 
 
 def _ints(b: flatbuffers.Builder, values: Sequence[int]) -> int:
@@ -191,13 +202,13 @@ def _offsets(b: flatbuffers.Builder, tables: Sequence[int]) -> int:
 def _buffer(b: flatbuffers.Builder, data: Array | None) -> int:
     """A Buffer table; its bytes stand at a multiple of 16 as the format demands."""
     if data is None:
-        return _table(b, "Buffer")
+        return table(b, "Buffer")
     raw = np.ascontiguousarray(data).tobytes()
     b.StartVector(1, len(raw), 16)
     head = b.head - len(raw)
     b.head = head
     b.Bytes[head : head + len(raw)] = raw
-    return _table(b, "Buffer", Data=b.EndVector())
+    return table(b, "Buffer", Data=b.EndVector())
 
 
 def _tensor(
@@ -205,7 +216,7 @@ def _tensor(
     tensor: Tensor,
     type_number: int,
     buffer: int,
-    signature: Sequence[int] | None,
+    more: dict[str, Any],
 ) -> int:
     fields: dict[str, Any] = {
         "Name": b.CreateString(tensor.name),
@@ -213,23 +224,21 @@ def _tensor(
         "Type": type_number,
         "Buffer": buffer,
         "HasRank": True,
-    }
-    if signature is not None:
-        fields["ShapeSignature"] = _ints(b, signature)
-    if tensor.quant is not None:
-        fields["Quantization"] = _table(
+    } | more
+    if tensor.quant is not None and "Quantization" not in more:
+        fields["Quantization"] = table(
             b,
             "QuantizationParameters",
             Scale=b.CreateNumpyVector(np.array(tensor.quant.scales, np.float32)),
             ZeroPoint=b.CreateNumpyVector(np.array(tensor.quant.zero_points, np.int64)),
             QuantizedDimension=tensor.quant.axis or 0,
         )
-    return _table(b, "Tensor", **fields)
+    return table(b, "Tensor", **fields)
 
 
 def _operator_code(b: flatbuffers.Builder, code: str, version: int) -> int:
     number = getattr(tflite.BuiltinOperator, code)
-    return _table(
+    return table(
         b,
         "OperatorCode",
         DeprecatedBuiltinCode=min(number, 127),

@@ -319,3 +319,38 @@ def test_hints_and_places_are_given() -> None:
         importer.from_bytes(write(add())[:200], "cut.tflite")
     assert caught.value.hint
     assert "cut.tflite: the model file is damaged: " in str(caught.value)
+
+
+def _coded(old: int, new: int) -> bytes:
+    """The file of ``add`` with another operator code, which stands at the end: the field of old
+    files, that of new ones, or both.
+    """
+    data = bytearray(write(add()))
+    b = flatbuffers.Builder(64)
+    tflite.OperatorCodeStart(b)
+    tflite.OperatorCodeAddDeprecatedBuiltinCode(b, old)
+    tflite.OperatorCodeAddVersion(b, 1)
+    tflite.OperatorCodeAddBuiltinCode(b, new)
+    b.Finish(tflite.OperatorCodeEnd(b))
+    table = bytes(b.Output())
+    at = len(data) + (-len(data)) % 16
+    data += bytes(at - len(data)) + table
+    vector = FlatBuffer(bytes(data), "").root()
+    slot = vector.position + vector.offsets[1]
+    entry = slot + struct.unpack_from("<I", data, slot)[0] + 4
+    root = at + struct.unpack_from("<I", table)[0]
+    struct.pack_into("<I", data, entry, root - entry)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [(0, 18, "MUL"), (18, 0, "MUL"), (18, 18, "MUL"), (0, 0, "ADD"), (127, 150, "GELU")],
+)
+def test_operator_codes_of_old_and_new_files(old: int, new: int, kind: str) -> None:
+    assert importer.check_bytes(_coded(old, new)).operators == {kind: 1}
+
+
+@pytest.mark.parametrize(("old", "new"), [(3, 18), (-5, 0), (0, -7), (127, 18)])
+def test_operator_codes_that_contradict_each_other(old: int, new: int) -> None:
+    refused(_coded(old, new), f"is {old} in one field and {new} in the other")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 import tflite
@@ -28,7 +29,7 @@ from tests.support.tflite_samples import (
     strided,
     unary,
 )  # fmt: skip
-from tests.support.tflite_writer import TfliteFile, Written, draft
+from tests.support.tflite_writer import TfliteFile, Written, draft, table
 from tinyvision import importer
 from tinyvision.errors import ModelError, UnsupportedError
 from tinyvision.ir import ops
@@ -190,6 +191,54 @@ CASES: list[tuple[str, Callable[[], Graph], Bend, str]] = [
     ("output twice", add, lambda f: f.outputs.append("y"), "an output is listed twice"),
     ("input is output", add, lambda f: f.outputs.append("a"), "an input is also an output"),
 ]  # fmt: skip
+
+
+def more_of(name: str, **fields: Any) -> Bend:
+    """Further fields for the table of tensor ``name``; a callable builds what is not a number."""
+
+    def make(b: flatbuffers.Builder) -> dict[str, Any]:
+        return {key: value(b) if callable(value) else value for key, value in fields.items()}
+
+    return lambda file: file.more.update({name: make})
+
+
+def operator_more(**fields: Any) -> Bend:
+    def make(b: flatbuffers.Builder) -> dict[str, Any]:
+        return {key: value(b) if callable(value) else value for key, value in fields.items()}
+
+    return operator(more=make)
+
+
+def vector(*values: int, dtype: str = "uint8") -> Callable[[flatbuffers.Builder], int]:
+    return lambda b: int(b.CreateNumpyVector(np.array(values, dtype)))
+
+
+def custom_quantization(b: flatbuffers.Builder) -> int:
+    details = table(b, "CustomQuantization", Custom=vector(1, 2)(b))
+    return table(b, "QuantizationParameters", DetailsType=1, Details=details)
+
+
+def sparsity(b: flatbuffers.Builder) -> int:
+    return table(b, "SparsityParameters")
+
+
+RARE: list[tuple[str, Callable[[], Graph], Bend, str]] = [
+    ("subgraphs", add, lambda f: setattr(f, "subgraphs", 2), "the model has 2 subgraphs"),
+    ("variable tensor", add, more_of("a", IsVariable=True), "variable tensors keep state"),
+    ("sparse weights", conv, more_of("w", Sparsity=sparsity), "sparse tensors are not supported"),
+    ("variant tensor", add, more_of("a", VariantTensors=vector(dtype="int32")), "variant tensors"),
+    ("custom quantization", add, more_of("a", Quantization=custom_quantization),
+     "custom quantization"),
+    ("intermediates", add, operator_more(Intermediates=vector(0, dtype="int32")),
+     "its intermediates are not supported"),
+    ("variable inputs", add, operator_more(MutatingVariableInputs=vector(0, 1)),
+     "its mutating_variable_inputs are not supported"),
+    ("fixed inputs", add, operator_more(MutatingVariableInputs=vector(0, 0)), ""),
+    ("custom options", add, operator_more(CustomOptions=vector(9)), "its custom_options"),
+    ("large options", add, operator_more(LargeCustomOptionsOffset=8), "its large_custom_options"),
+    ("second options", add, operator_more(BuiltinOptions2Type=1), "its builtin_options_2"),
+]  # fmt: skip
+CASES += RARE
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,11 @@ def load(path: str | Path) -> Graph:
     return _from_bytes(read(path), Path(path).stem, str(path))
 
 
-def from_bytes(data: bytes, name: str = "model") -> Graph:
-    """Like ``load``, from a file's bytes; ``name`` names the graph, and the file in errors."""
-    return _from_bytes(data, name, name)
+def from_bytes(data: bytes, name: str = "model", where: str = "") -> Graph:
+    """Like ``load``, from a file's bytes; ``name`` names the graph, ``where`` the file in errors
+    (default: ``name``).
+    """
+    return _from_bytes(data, name, where or name)
 
 
 def check(path: str | Path) -> CheckReport:

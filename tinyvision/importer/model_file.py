@@ -117,7 +117,7 @@ def _operator_code(file: FlatBuffer, table: Table) -> tuple[int, int, str]:
     """(builtin code, version, name of a custom operator)."""
     old, new = table.integer(0, "int8"), table.integer(3, "int32")
     code = max(old, new)  # old writers know the 8-bit field only
-    if code < 0 or (old and new and old != min(new, 127)):
+    if min(old, new) < 0 or (old and new and old != min(new, 127)):
         raise file.damaged(f"{table.what} is {old} in one field and {new} in the other")
     custom = table.string(1, f"the custom code of {table.what}") or ""
     return code, table.integer(2, "int32", 1), custom
