@@ -12,8 +12,10 @@ from types import TracebackType
 
 from tinyvision.device.virtual.image import read_image
 from tinyvision.device.virtual.machine import Machine
+from tinyvision.device.virtual.native_uart import NativeUart
 from tinyvision.device.virtual.uart import UartModel
 from tinyvision.errors import BoardError, DeviceError
+from tinyvision.native import library
 from tinyvision.target.board import Board
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,11 @@ class VirtualBoard:
         self._arrived = threading.Condition()
         self._client: socket.socket | None = None
         self._closing = False
-        uart = UartModel(board.hardware.uart.driver, self._receive, self._send)
+        driver, native = board.hardware.uart.driver, library()
+        if native is None:
+            uart = UartModel(driver, self._receive, self._send)
+        else:
+            uart = NativeUart(native, driver, self._receive, self._send)
         self.machine = Machine(read_image(elf), board, uart)
         self._server = socket.create_server(("127.0.0.1", 0), backlog=1)
         self.port = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
@@ -144,6 +150,7 @@ class VirtualBoard:
             with self._arrived:
                 self._incoming += data
                 self._arrived.notify_all()
+            self.machine.wake()
 
     def _drop_client(self) -> None:
         client, self._client = self._client, None

@@ -22,12 +22,13 @@ from unicorn import arm_const as reg
 from tinyvision.device.virtual import exceptions, system
 from tinyvision.device.virtual.blocks import find_access
 from tinyvision.device.virtual.image import Image, Segment
-from tinyvision.native import library
 from tinyvision.device.virtual.native_tracer import NativeTracer
+from tinyvision.device.virtual.native_uart import NativeUart
 from tinyvision.device.virtual.registers import RegisterBlock
 from tinyvision.device.virtual.tracer import NO_LIMIT, REGISTERS, Halt, PythonTracer, Tracer
 from tinyvision.device.virtual.uart import UartModel
 from tinyvision.errors import BoardError, DeviceError
+from tinyvision.native import library
 from tinyvision.target.board import Board, Hardware, Memory
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,9 @@ class Machine:
     def _map_registers(self) -> None:
         for block in self._blocks:
             is_uart = block.address == self._hardware.uart.base
+            if is_uart and isinstance(self.uart, NativeUart):
+                self.uart.map(self._uc, block.address, block.size_bytes)
+                continue
             read = self.uart.read if is_uart else block.read
             write = self.uart.write if is_uart else block.write
             self._map_io(block.address, block.size_bytes, read, write)
@@ -263,12 +267,19 @@ class Machine:
         self._stopping = True
         self.tracer.request_stop()
 
+    def wake(self) -> None:
+        """Tells that bytes have come for the UART; callable from any thread."""
+        self.tracer.request_stop()
+
     def run(self) -> None:
         """Runs from reset until ``stop``, or until the core locks up (see ``dead``)."""
         self._reset()
-        while not self._stopping and not self.dead:
+        while not self.dead:
+            self.tracer.request_stop(False)
+            if self._stopping:
+                break
+            self._deliver()
             self._set_limit()
-            self.tracer.request_stop(self._stopping)
             self.tracer.resume()
             self._interrupt = None
             error = None
@@ -315,7 +326,6 @@ class Machine:
             self._take(_HALT_TRAPS[halt], halt_pc)
         elif halt is Halt.NONE and self._slept(pc):
             self._sleep()
-        self._deliver()
 
     def _slept(self, pc: int) -> bool:
         """Whether the block just run ended with WFI or WFE."""
@@ -328,7 +338,7 @@ class Machine:
         """Until an interrupt is pending: SysTick's by letting time pass, the UART's by waiting."""
         until = self.system.ticks_until_interrupt()
         self.uart.fetch(wait=not self.system.pending and until is None)
-        if until is not None and not self.uart.interrupts:
+        if until is not None and not (self.uart.may_interrupt and self.uart.has_byte):
             self._idle_cycles += until
 
     def _deliver(self) -> None:
@@ -337,10 +347,11 @@ class Machine:
         Priorities are not modelled: interrupts do not preempt each other.
         """
         self.system.tick()
-        if self.uart.interrupts:
-            self.system.pending.add(self._irq)
-        else:
-            self.system.pending.discard(self._irq)
+        self.system.pending.discard(self._irq)
+        if self.uart.may_interrupt:
+            self.uart.fetch(wait=False)
+            if self.uart.has_byte:
+                self.system.pending.add(self._irq)
         number = self.system.next_exception()
         masked = self._uc.reg_read(reg.UC_ARM_REG_PRIMASK) & 1
         if number is not None and not self.system.active and not masked and not self.dead:

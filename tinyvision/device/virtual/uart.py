@@ -35,8 +35,8 @@ FAMILIES = {
 
 
 class UartModel:
-    """Registers of one UART. ``receive()`` gives what has come from the host and may wait for it;
-    it is asked only when the firmware has nothing else to do. ``send(data)`` takes what goes out.
+    """Registers of one UART. ``receive(wait)`` gives what has come from the host, having waited a
+    little where told to; ``send(data)`` takes what goes out.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class UartModel:
                 f"the virtual board has no UART of the family '{driver}'",
                 hint=f"It has {', '.join(FAMILIES)}; QEMU may have the board.",
             )
-        self._family = FAMILIES[driver]
+        self.family = FAMILIES[driver]
         self._receive, self._send = receive, send
         self._registers: dict[int, int] = {}
         self._incoming = bytearray()
@@ -59,18 +59,21 @@ class UartModel:
         self._registers.clear()
 
     def read(self, offset: int) -> int:
-        family = self._family
+        """A register's 32 bits. Looking at an empty receiver again and again waits for the host."""
+        family = self.family
         if offset == family.status:
             if not self._incoming:
                 self._polls += 1
-                self.fetch(wait=self._polls > IDLE_POLLS)
+                if self._polls > IDLE_POLLS:
+                    self.fetch(wait=True)
             return family.always | (family.received if self._incoming else 0)
         if offset == family.data_in:
+            self._polls = 0
             return self._incoming.pop(0) if self._incoming else 0
         return self._registers.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
-        if offset == self._family.data_out:
+        if offset == self.family.data_out:
             self._polls = 0
             self._outgoing.append(value & 0xFF)
             if len(self._outgoing) >= 1024:
@@ -83,8 +86,6 @@ class UartModel:
         if wait:
             self.flush()
         self._incoming += self._receive(wait)
-        if self._incoming:
-            self._polls = 0
 
     def flush(self) -> None:
         """Sends what the firmware has written."""
@@ -94,7 +95,12 @@ class UartModel:
             self._send(data)
 
     @property
-    def interrupts(self) -> bool:
-        """Whether a received byte waits and may interrupt."""
-        offset, mask = self._family.interrupt
-        return bool(self._incoming and self._registers.get(offset, 0) & mask)
+    def has_byte(self) -> bool:
+        """Whether a received byte waits to be read."""
+        return bool(self._incoming)
+
+    @property
+    def may_interrupt(self) -> bool:
+        """Whether the firmware wants an interrupt for a received byte."""
+        offset, mask = self.family.interrupt
+        return bool(self._registers.get(offset, 0) & mask)
