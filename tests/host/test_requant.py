@@ -44,15 +44,18 @@ ZERO_POINTS = (-128, -1, 0, 127)
 Convert = Callable[..., Array]
 
 
-@pytest.fixture(scope="module")
-def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
-    """``convert(function, accumulators, *integers)`` by the C code under UBSan."""
+@pytest.fixture(scope="module", params=["long", "short"])
+def convert(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Convert:
+    """``convert(function, accumulators, *integers)`` by the C code under UBSan: for cores with
+    64-bit products, and for those without.
+    """
     folder: Path = tmp_path_factory.mktemp("requant")
     (folder / "tv_kernel.h").write_text(render("tv_kernel.h.j2", {}))
     source, library = folder / "requant.c", folder / "requant.so"
     source.write_text(SOURCE)
     checks = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
-    command = [compiler(), *WARNINGS, "-O2", "-fPIC", "-shared", *checks, str(source)]
+    products = ("-DTV_SHORT_MULTIPLY",) if request.param == "short" else ()
+    command = [compiler(), *WARNINGS, "-O2", "-fPIC", "-shared", *checks, *products, str(source)]
     subprocess.run([*command, "-o", str(library)], check=True)
     loaded = ctypes.CDLL(str(library))
 
