@@ -12,20 +12,24 @@ from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import NOTHING, Window, diagonal, window
 from tinyvision.target.core import Core
 
-BLOCK_PIXELS = 2
+BLOCK_PIXELS = 4
 """Output pixels whose inputs the SIMD kernels widen and multiply at once."""
-BLOCK_CHANNELS = 2
-"""Output channels that the SIMD kernels sum at once."""
 
 
 def padded_taps(taps: int) -> int:
-    """Products a channel in the SIMD kernels, which take four at a time."""
-    return -(-taps // 4) * 4
+    """Products a channel in the SIMD kernels, which take two at a time."""
+    return taps + taps % 2
 
 
-def column_bytes(taps: int, pixels: int) -> int:
-    """Scratch of the SIMD kernels: ``pixels`` columns of int16 inputs, a multiple of 8."""
-    return pixels * padded_taps(taps) * 2
+def columns_bytes(shape: Window) -> int:
+    """Scratch of the SIMD kernels: a block of columns of int16 inputs."""
+    return BLOCK_PIXELS * padded_taps(shape.taps) * 2
+
+
+def simd_flash_bytes(shape: Window) -> int:
+    """Weights and four int32 a channel; an odd channel of a group brings a second one of zeros."""
+    channels = shape.group_channels + shape.group_channels % 2
+    return shape.groups * channels * (padded_taps(shape.taps) + 16)
 
 
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
@@ -44,8 +48,8 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     simd = Kernel(
         template,
         template,
-        scratch_bytes=column_bytes(shape.taps, BLOCK_PIXELS),
-        flash_bytes=padded_taps(shape.taps) * shape.channels + tables,
+        scratch_bytes=columns_bytes(shape),
+        flash_bytes=simd_flash_bytes(shape),
         overlap=(_block_lead(shape), None, None),
     )
     return (simd,)

@@ -8,7 +8,6 @@ from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
 from tinyvision.ir.types import Tensor
-from tinyvision.kernels.conv2d import padded_taps
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import diagonal
@@ -25,7 +24,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     simd = core.dsp and conv_requant(graph, op).weights_zero_point == 0
     name = "fully_connected_dsp" if simd else "fully_connected"
     channels, depth = graph.tensor(op.inputs[1]).shape
-    taps = padded_taps(depth) if simd else depth
+    taps = -(-depth // 4) * 4 if simd else depth
     last = channels - (BLOCK_CHANNELS if simd and channels % BLOCK_CHANNELS == 0 else 1)
     kernel = Kernel(
         name,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
+    channel_params,
     folded_bias,
-    pack_rows,
+    pack_channel_pairs,
     requant_context,
     requant_tables,
     wrapped,
 )
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.kernels.conv2d import BLOCK_CHANNELS, BLOCK_PIXELS, padded_taps
+from tinyvision.kernels.conv2d import padded_taps
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, window
@@ -70,26 +73,33 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         )
     rows = weights.reshape(shape.channels, shape.taps)
     groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
-    sums = rows.sum(axis=1, dtype="int64")
-    context |= {
-        "taps": padded_taps(shape.taps),
-        "group_channels": shape.group_channels,
-        "block_pixels": BLOCK_PIXELS,
-        "block_channels": BLOCK_CHANNELS,
-    }
-    if kernel.template == "conv2d_dsp":
+    folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)
+    order = tap_order(shape)
+    context |= {"taps": len(order), "group_channels": shape.group_channels}
+    if shape.is_pointwise:
+        context["pixels"] = shape.pixels
+    else:
         context |= window_context(shape)
         context |= {"input_zero_point": zero_point, "group_depth": shape.group_depth}
-    else:
-        context["pixels"] = shape.pixels
-    packed = pack_rows(groups, BLOCK_CHANNELS, widened_in_order=kernel.template == "conv2d_dsp")
     return Instance(
         args=(
             *tensors,
-            ConstArg("weights", packed),
-            ConstArg("bias", folded_bias(bias, sums, zero_point)),
-            *requant_tables(requant),
+            ConstArg("weights", pack_channel_pairs(groups, order)),
+            ConstArg("params", channel_params(folded, requant, shape.groups)),
             ScratchArg(),
         ),
         context=context,
     )
+
+
+def tap_order(shape: Window) -> list[int]:
+    """The taps in the order in which the SIMD kernels pair inputs, -1 where there is none.
+
+    Windows are gathered in order; pointwise inputs are widened by words, which pairs the even and
+    the odd bytes of each.
+    """
+    order = list(range(shape.taps)) + [-1] * (padded_taps(shape.taps) - shape.taps)
+    if shape.is_pointwise:
+        for start in range(0, shape.taps - 3, 4):
+            order[start + 1], order[start + 2] = start + 2, start + 1
+    return order
