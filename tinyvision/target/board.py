@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyvision.target.core import Core
-
-Settings = tuple[tuple[str, int], ...]
-"""Named integers in the order of the file; a tuple so that boards hash and pickle."""
+from tinyvision.target.table import Settings
+from tinyvision.target.timing import Timing
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ class Board:
     """One board. The schedule and the code generator need the first six fields only.
 
     ``flash_bytes``: the memory that holds code and constants. ``hardware`` is None for the host.
-    ``timing``: parameters of the cycle model that belong to the board.
+    ``timing``: parameters of the cycle model that belong to the board; None where it has no model.
     """
 
     name: str
@@ -189,4 +188,4 @@ class Board:
     flash_bytes: int
     tested: Tested | None = None
     hardware: Hardware | None = None
-    timing: Settings = ()
+    timing: Timing | None = None

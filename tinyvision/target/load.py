@@ -25,6 +25,7 @@ from tinyvision.target.board import (
 )
 from tinyvision.target.core import CORES
 from tinyvision.target.table import Table, suggest
+from tinyvision.target.timing import read_timing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -90,7 +91,9 @@ def _board(table: Table) -> Board:
         flash_bytes=_find(table, memories, code).size_bytes,
         tested=Tested(tested.text("build"), tested.text("twin"), tested.text("hardware")),
         hardware=hardware,
-        timing=table.table("timing").rest() if table.has("timing") else (),
+        timing=read_timing(table.table("timing"), _names(memories))
+        if table.has("timing")
+        else None,
     )
     tested.finish()
     table.finish()

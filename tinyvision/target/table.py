@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from tinyvision.errors import BoardError
-from tinyvision.target.board import Settings
+
+Settings = tuple[tuple[str, int], ...]
+"""Named integers in the order of the file; a tuple so that boards hash and pickle."""
 
 T = TypeVar("T", bound=object)
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -61,6 +63,10 @@ class Table:
         if not low <= value <= high:
             raise self.fail(f"key '{key}' must be in [{low}, {high:#x}]", f"it is {value:#x}")
         return value
+
+    def flag(self, key: str) -> bool:
+        """A truth value, false where the key is missing."""
+        return self._take(key, bool, False)
 
     def number(self, key: str) -> float:
         """A positive number."""
