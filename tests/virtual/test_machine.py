@@ -168,6 +168,11 @@ def test_sleeping_until_systick(bare):
         assert 3 * 10_000 <= cycles < 3 * 10_000 + 200
 
 
+def test_a_masked_interrupt_is_taken_later(bare, tracer):
+    with bare() as session:
+        assert session.ask("d", answers=2) == (0, 1)
+
+
 def test_bytes_by_interrupt(bare):
     with bare() as session:
         session.line.write(b"q")

@@ -137,6 +137,20 @@ static void command(uint8_t what)
         REG(0xE000E010) = 0;
         break;
     }
+    case 'd': { /* an interrupt that comes while masked is taken afterwards */
+        uint32_t before = ticks;
+        __asm volatile("cpsid i" ::: "memory");
+        REG(0xE000E014) = 99;
+        REG(0xE000E018) = 0;
+        REG(0xE000E010) = 7;
+        sink = spin(1000);
+        put_word(ticks - before);
+        REG(0xE000E010) = 0;
+        __asm volatile("cpsie i" ::: "memory");
+        sink = spin(1000);
+        put_word(ticks - before);
+        break;
+    }
     case 'q': /* bytes by interrupt, until one is z */
         REG(UART + USART_CR1) |= 0x20;
         REG(0xE000E100 + 4 * (UART_IRQ / 32)) = 1u << UART_IRQ % 32;

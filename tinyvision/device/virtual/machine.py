@@ -6,14 +6,10 @@ its program counter and symbol; see ``Finding``.
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import mmap
-import random
 import struct
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import unicorn as u
@@ -21,15 +17,27 @@ from unicorn import arm_const as reg
 
 from tinyvision.device.virtual import exceptions, system
 from tinyvision.device.virtual.blocks import find_access
-from tinyvision.device.virtual.image import Image, Segment
+from tinyvision.device.virtual.image import Image
+from tinyvision.device.virtual.memories import Memories
 from tinyvision.device.virtual.native_tracer import NativeTracer
 from tinyvision.device.virtual.native_uart import NativeUart
 from tinyvision.device.virtual.registers import RegisterBlock
 from tinyvision.device.virtual.tracer import NO_LIMIT, REGISTERS, Halt, PythonTracer, Tracer
+from tinyvision.device.virtual.traps import (
+    EXCP_EXIT,
+    EXCP_FETCH,
+    EXCP_SVC,
+    HALT_TRAPS,
+    HARD_FAULT,
+    Finding,
+    Trap,
+    trap_of_error,
+    trap_of_exception,
+)
 from tinyvision.device.virtual.uart import UartModel
-from tinyvision.errors import BoardError, DeviceError
+from tinyvision.errors import BoardError
 from tinyvision.native import library
-from tinyvision.target.board import Board, Hardware, Memory
+from tinyvision.target.board import Board, Hardware
 
 log = logging.getLogger(__name__)
 
@@ -40,41 +48,12 @@ CPU_MODELS = {
     "cortex-m7": reg.UC_CPU_ARM_CORTEX_M7,
     "cortex-m33": reg.UC_CPU_ARM_CORTEX_M33,
 }
-HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 3, 4, 5, 6
 MAX_FINDINGS = 100
 MAX_COUNTER_READS = 1 << 17
-_POWER_ON_SEED = 0x7F4A7C15
 _NOWHERE = 0xFFFFFFFF
 _WFI, _WFE = 0xBF30, 0xBF20
-
-# QEMU's exception numbers (target/arm/cpu.h), as Unicorn passes them on.
-_EXCP_SVC, _EXCP_FETCH, _EXCP_DATA, _EXCP_BKPT, _EXCP_EXIT, _EXCP_NOCP, _EXCP_STATE = (
-    2, 3, 4, 7, 8, 17, 18,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Trap:
-    """A fault before it is taken: the exception and its status bits (CFSR)."""
-
-    exception: int
-    cfsr: int
-    what: str
-    address: int | None = None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that the hardware would have faulted on, or should have."""
-
-    what: str
-    pc: int
-    place: str
-    address: int | None
-
-    def __str__(self) -> str:
-        where = "" if self.address is None else f" at address 0x{self.address:08x}"
-        return f"{self.what}{where}, executing {self.place}"
+_RETRY_INSTRUCTIONS = 256
+"""How soon an exception that is masked is looked at again."""
 
 
 class Machine:
@@ -105,10 +84,9 @@ class Machine:
         self._last_access = (0, 0, 0)
         self._uc = u.Uc(u.UC_ARCH_ARM, u.UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(CPU_MODELS[board.core.cpu])
-        self._memories: dict[str, mmap.mmap] = {}
-        host_addresses = [self._map(memory) for memory in self._hardware.memories]
-        self._load()
-        self.tracer = self._make_tracer([m for group in host_addresses for m in group])
+        self._memories = Memories(self._uc, self._hardware.memories)
+        self._memories.load(image, board.name)
+        self.tracer = self._make_tracer()
         self.system = system.SystemSpace(board.core.cpu, self.now, self._set_fpu)
         self._blocks = [RegisterBlock(p) for p in self._hardware.twin.peripherals]
         self._map_registers()
@@ -116,52 +94,15 @@ class Machine:
         self._uc.hook_add(u.UC_HOOK_INTR, self._on_interrupt)
         self._uc.hook_add(u.UC_HOOK_MEM_INVALID, self._on_invalid)
 
-    # ---- memory --------------------------------------------------------------------------------
-
-    def _map(self, memory: Memory) -> list[tuple[int, int, int]]:
-        """Maps a memory at its address and aliases; RAM holds power-on garbage, flash is erased."""
-        pages = mmap.mmap(-1, memory.size_bytes)
-        if memory.kind == "flash":
-            pages.write(b"\xff" * memory.size_bytes)
-            access = u.UC_PROT_READ | u.UC_PROT_EXEC
-        else:
-            pages.write(random.Random(_POWER_ON_SEED).randbytes(memory.size_bytes))
-            access = u.UC_PROT_ALL
-        self._memories[memory.name] = pages
-        host = ctypes.addressof(ctypes.c_char.from_buffer(pages))
-        mapped = []
-        for address in (memory.address, *memory.aliases):
-            self._uc.mem_map_ptr(address, memory.size_bytes, access, ctypes.c_void_p(host))
-            mapped.append((address, memory.size_bytes, host))
-        return mapped
-
-    def _load(self) -> None:
-        for segment in self.image.segments:
-            memory, offset = self._place_of(segment)
-            self._memories[memory.name][offset : offset + len(segment.data)] = segment.data
-
-    def _place_of(self, segment: Segment) -> tuple[Memory, int]:
-        """The memory that holds all of a segment, and where in it."""
-        for memory in self._hardware.memories:
-            for address in (memory.address, *memory.aliases):
-                offset = segment.address - address
-                if 0 <= offset <= memory.size_bytes - len(segment.data):
-                    return memory, offset
-        raise DeviceError(
-            f"the firmware has bytes at 0x{segment.address:08x}, where the board has no memory",
-            str(self.image.path),
-            hint=f"Was it built for {self.board.name}?",
-        )
-
     def read_memory(self, address: int, size_bytes: int) -> bytes:
         """Bytes as the core sees them; UcError where there is no memory."""
         return bytes(self._uc.mem_read(address, size_bytes))
 
-    def _make_tracer(self, memories: list[tuple[int, int, int]]) -> Tracer:
+    def _make_tracer(self) -> Tracer:
         native = library()
         if native is None:
             return PythonTracer(self.image.code, self.read_memory)
-        return NativeTracer(native, self.image.code, memories, self.read_memory)
+        return NativeTracer(native, self.image.code, self._memories.regions, self.read_memory)
 
     # ---- registers -----------------------------------------------------------------------------
 
@@ -311,6 +252,8 @@ class Machine:
 
     def _set_limit(self) -> None:
         until = self.system.ticks_until_interrupt()
+        if self.system.next_exception() is not None and not self.system.active:
+            until = min(until or _RETRY_INSTRUCTIONS, _RETRY_INSTRUCTIONS)
         self.tracer.limit = NO_LIMIT if until is None else self.tracer.instructions + until
 
     def _after(self, error: u.UcError | None) -> None:
@@ -321,9 +264,10 @@ class Machine:
             self._after_interrupt(self._interrupt, pc)
         elif error is not None:
             if not self._slept(pc):
-                self._take(self._trap_of(error, pc), pc)
-        elif halt in _HALT_TRAPS:
-            self._take(_HALT_TRAPS[halt], halt_pc)
+                is_thumb = bool(self._uc.reg_read(reg.UC_ARM_REG_XPSR) >> 24 & 1)
+                self._take(trap_of_error(error, *self._invalid, is_thumb), pc)
+        elif halt in HALT_TRAPS:
+            self._take(HALT_TRAPS[halt], halt_pc)
         elif halt is Halt.NONE and self._slept(pc):
             self._sleep()
 
@@ -371,30 +315,12 @@ class Machine:
         return False
 
     def _after_interrupt(self, number: int, pc: int) -> None:
-        if number in (_EXCP_EXIT, _EXCP_FETCH) and pc >= exceptions.EXC_RETURN:
+        if number in (EXCP_EXIT, EXCP_FETCH) and pc >= exceptions.EXC_RETURN:
             self._leave(pc)
-        elif number == _EXCP_SVC:
+        elif number == EXCP_SVC:
             self._enter(system.SVC, pc)
         else:
-            trap = _INTERRUPT_TRAPS.get(number)
-            if trap is None:
-                trap = Trap(HARD_FAULT, 0, f"an exception of the core (QEMU's number {number})")
-            self._take(trap, pc)
-
-    def _trap_of(self, error: u.UcError, pc: int) -> Trap:
-        access, address = self._invalid
-        if error.errno in (u.UC_ERR_READ_UNMAPPED, u.UC_ERR_WRITE_UNMAPPED):
-            verb = "write to" if access == u.UC_MEM_WRITE_UNMAPPED else "read of"
-            return Trap(BUS_FAULT, 1 << 9 | 1 << 15, f"{verb} memory that is not there", address)
-        if error.errno == u.UC_ERR_FETCH_UNMAPPED:
-            return Trap(BUS_FAULT, 1 << 8, "a jump to where no memory is")
-        if error.errno == u.UC_ERR_WRITE_PROT:
-            return Trap(BUS_FAULT, 1 << 9 | 1 << 15, "write to flash", address)
-        if not self._uc.reg_read(reg.UC_ARM_REG_XPSR) >> 24 & 1:
-            return Trap(USAGE_FAULT, 1 << 17, "a jump into Arm state (an even address)")
-        if error.errno == u.UC_ERR_INSN_INVALID:
-            return Trap(USAGE_FAULT, 1 << 16, "undefined instruction")
-        return Trap(HARD_FAULT, 0, str(error))
+            self._take(trap_of_exception(number), pc)
 
     def _take(self, trap: Trap, pc: int) -> None:
         """Records a fault and lets the firmware's handler have it, HardFault where it has none."""
@@ -446,17 +372,3 @@ class Machine:
             exceptions.leave(self._uc, exc_return)
         except u.UcError:
             self.dead = "lockup: return from an exception with a broken stack"
-
-
-_HALT_TRAPS = {
-    Halt.NOT_CODE: Trap(MEM_MANAGE, 1, "execution of what is no code"),
-    Halt.UNALIGNED: Trap(USAGE_FAULT, 1 << 24, "unaligned access"),
-    Halt.FPU_DISABLED: Trap(USAGE_FAULT, 1 << 19, "use of the FPU, which is not enabled"),
-}
-_INTERRUPT_TRAPS = {
-    _EXCP_FETCH: Trap(MEM_MANAGE, 1, "execution of what is no code"),
-    _EXCP_DATA: Trap(USAGE_FAULT, 1 << 24, "unaligned access"),
-    _EXCP_BKPT: Trap(HARD_FAULT, 0, "a breakpoint without debugger"),
-    _EXCP_NOCP: Trap(USAGE_FAULT, 1 << 19, "use of the FPU, which is not there"),
-    _EXCP_STATE: Trap(USAGE_FAULT, 1 << 17, "invalid execution state"),
-}
