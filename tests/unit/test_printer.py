@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.support.graph_builder import GraphBuilder
 from tinyvision.ir import ops
-from tinyvision.ir.macs import macs, graph_macs
+from tinyvision.ir.macs import graph_macs, macs
 from tinyvision.ir.ops import Padding
 from tinyvision.ir.printer import to_text
 from tinyvision.ir.types import DType
