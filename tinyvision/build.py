@@ -80,7 +80,7 @@ def load(path: str | Path) -> Model:
             "a Keras model has to be converted first", str(path), hint="Convert it to int8 .tflite."
         )
     data = importer.read(path)
-    return Model(path, data, importer.from_bytes(data, path.stem))
+    return Model(path, data, importer.from_bytes(data, path.stem, str(path)))
 
 
 def plan(

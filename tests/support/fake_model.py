@@ -75,7 +75,7 @@ HEADER = """\
 #define TV_FAKE_H
 #include "tv_runtime.h"
 @SIZES@
-extern const tv_model tv_fake;
+extern const tv_model_t tv_fake;
 #endif
 """
 
@@ -84,11 +84,11 @@ SOURCE = """\
 
 enum { IN0 = 0, IN1 = 48, OUT0 = 64, OUT1 = 112, N0 = 48, N1 = 16, FAULT_LAYER = @FAULT@ };
 
-static const tv_tensor inputs[] = {
+static const tv_tensor_t inputs[] = {
     {"first", 0, TV_INT8, TV_INT8, 4, {1, 4, 4, 3}, IN0, N0, 0.5f, 3},
     {"second", 0, TV_INT8, TV_FLOAT32, 2, {1, 16}, IN1, N1, 0.5f, 3},
 };
-static const tv_tensor outputs[] = {
+static const tv_tensor_t outputs[] = {
     {"sum", 0, TV_INT8, TV_INT8, 4, {1, 4, 4, 3}, OUT0, N0, 0.5f, 3},
     {"negative", 0, TV_INT8, TV_UINT8, 2, {1, 16}, OUT1, N1, 0.5f, 3},
 };
@@ -127,7 +127,7 @@ static void layer(uint8_t *const bank[], uint32_t index)
     }
 }
 
-const tv_model tv_fake = {
+const tv_model_t tv_fake = {
     "fake", {@HASH@}, 3, 2, 2, @BANKS@, inputs, outputs, bank_bytes, layer, layer_names,
     0x12345678u, @CRC@,
 };

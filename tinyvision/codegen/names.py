@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 
 import numpy as np
+
+from tinyvision.resources import data_folder
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LIMIT = 48
@@ -17,10 +20,21 @@ def is_identifier(text: str) -> bool:
 
 def c_identifier(text: str) -> str:
     """``text`` as the part of a C identifier after ``tv_``: lower case, digits, underscores; never
-    empty.
+    empty, nor a name that is taken.
     """
     cleaned = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:_LIMIT].strip("_")
-    return cleaned or "model"
+    taken = cleaned in _own_names() or re.sub(r"_\d+\Z", "", cleaned) in _own_names()
+    return f"{cleaned}_model" if taken else cleaned or "model"
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    """What runtime, kernels and agent call ``tv_...``, kernel instances without their number."""
+    templates = data_folder("codegen_templates")
+    files = [*templates.glob("*.j2"), *(data_folder("firmware") / "agent").rglob("*.[ch]")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    kernels = (path.name.split(".")[0] for path in (templates / "kernels").glob("*.c.j2"))
+    return frozenset({*re.findall(r"\btv_([a-z0-9_]*[a-z0-9])", text), *kernels})
 
 
 def c_comment(text: str) -> str:

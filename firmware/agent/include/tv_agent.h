@@ -17,7 +17,7 @@ enum {
 /* What is served. Each bank[i] has model->bank_bytes[i] bytes and TV_GUARD_BYTES of its own before
  * and behind. The stack grows down to `stack_low`; stack_bytes is 0 where it is not to be watched. */
 typedef struct {
-    const tv_model *model;
+    const tv_model_t *model;
     uint8_t *const *bank;
     const char *board, *build;
     uint32_t clock_hz;

@@ -128,12 +128,12 @@ static uint32_t guards_damaged(uint32_t bank)
 /* Paints a bank but for the bytes of inputs from `first_kept` on (model->inputs: keeps none). */
 static void paint_bank(uint32_t bank, uint32_t first_kept)
 {
-    const tv_model *model = agent.app->model;
+    const tv_model_t *model = agent.app->model;
     uint32_t position = 0;
     while (position < model->bank_bytes[bank]) {
         uint32_t start = model->bank_bytes[bank], end = start;
         for (uint32_t i = first_kept; i < model->inputs; i++) {
-            const tv_tensor *input = &model->input[i];
+            const tv_tensor_t *input = &model->input[i];
             if (input->bank == bank && input->size_bytes != 0 && input->offset >= position &&
                 input->offset < start) {
                 start = input->offset;
@@ -164,7 +164,7 @@ static __attribute__((noinline)) void paint_stack(void)
 static tv_status identify(void)
 {
     const tv_app *app = agent.app;
-    const tv_model *model = app->model;
+    const tv_model_t *model = app->model;
     put(TV_PROTOCOL_VERSION, 1);
     put(TV_MAX_PAYLOAD, 2);
     put_text(app->board);
@@ -184,7 +184,7 @@ static tv_status identify(void)
 
 static tv_status describe_tensor(tv_request request)
 {
-    const tv_model *model = agent.app->model;
+    const tv_model_t *model = agent.app->model;
     if (request.length != 2) {
         return STATUS_BAD_LENGTH;
     }
@@ -192,7 +192,7 @@ static tv_status describe_tensor(tv_request request)
     if (direction > 1 || index >= (direction ? model->outputs : model->inputs)) {
         return STATUS_OUT_OF_RANGE;
     }
-    const tv_tensor *tensor = (direction ? model->output : model->input) + index;
+    const tv_tensor_t *tensor = (direction ? model->output : model->input) + index;
     put(tensor->dtype, 1);
     put(tensor->external, 1);
     put(tensor->rank, 1);
@@ -209,7 +209,7 @@ static tv_status describe_tensor(tv_request request)
 
 static tv_status write_input(tv_request request)
 {
-    const tv_model *model = agent.app->model;
+    const tv_model_t *model = agent.app->model;
     if (request.length < 5) {
         return STATUS_BAD_LENGTH;
     }
@@ -217,7 +217,7 @@ static tv_status write_input(tv_request request)
     if (index >= model->inputs) {
         return STATUS_OUT_OF_RANGE;
     }
-    const tv_tensor *tensor = &model->input[index];
+    const tv_tensor_t *tensor = &model->input[index];
     const uint32_t size = tv_dtype_bytes(tensor->external);
     const uint32_t elements = tensor->size_bytes / tv_dtype_bytes(tensor->dtype);
     const uint32_t count = request.length / size;
@@ -233,7 +233,7 @@ static tv_status write_input(tv_request request)
 
 static tv_status read_output(tv_request request)
 {
-    const tv_model *model = agent.app->model;
+    const tv_model_t *model = agent.app->model;
     if (request.length != 7) {
         return STATUS_BAD_LENGTH;
     }
@@ -242,7 +242,7 @@ static tv_status read_output(tv_request request)
     if (index >= model->outputs) {
         return STATUS_OUT_OF_RANGE;
     }
-    const tv_tensor *tensor = &model->output[index];
+    const tv_tensor_t *tensor = &model->output[index];
     const uint32_t size = tv_dtype_bytes(tensor->external);
     const uint32_t elements = tensor->size_bytes / tv_dtype_bytes(tensor->dtype);
     if (first > elements || count > elements - first || count * size > TV_MAX_PAYLOAD) {
@@ -255,7 +255,7 @@ static tv_status read_output(tv_request request)
 
 static tv_status read_arena(tv_request request)
 {
-    const tv_model *model = agent.app->model;
+    const tv_model_t *model = agent.app->model;
     if (request.length != 7) {
         return STATUS_BAD_LENGTH;
     }
@@ -322,7 +322,7 @@ static tv_status paint(void)
 
 static tv_status self_test(void)
 {
-    const tv_model *model = agent.app->model;
+    const tv_model_t *model = agent.app->model;
     uint32_t state = model->self_test_seed, crc = 0;
     for (uint32_t i = 0; i < model->inputs; i++) {
         uint8_t *memory = agent.app->bank[model->input[i].bank] + model->input[i].offset;
@@ -337,7 +337,7 @@ static tv_status self_test(void)
         (void)run_layer(i);
     }
     for (uint32_t i = 0; i < model->outputs; i++) {
-        const tv_tensor *output = &model->output[i];
+        const tv_tensor_t *output = &model->output[i];
         crc = tv_crc32(crc, agent.app->bank[output->bank] + output->offset, output->size_bytes);
     }
     put(crc, 4);

@@ -271,7 +271,7 @@ static const char *const layer_name[TV_GOLDEN_LAYERS] = {
     "fullyconnected3",
 };
 
-static const tv_tensor input[1] = {
+static const tv_tensor_t input[1] = {
     {
         .name = "image",
         .bank = 0,
@@ -286,7 +286,7 @@ static const tv_tensor input[1] = {
     },
 };
 
-static const tv_tensor output[1] = {
+static const tv_tensor_t output[1] = {
     {
         .name = "fullyconnected3",
         .bank = 4,
@@ -329,7 +329,7 @@ const char *const tv_golden_labels[TV_GOLDEN_LABELS] = {
     "hen",
 };
 
-const tv_model tv_golden = {
+const tv_model_t tv_golden = {
     .name = "golden",
     .hash = { 221, 86, 222, 65, 55, 149, 29, 156, 146, 104, 27, 3, 65, 110, 193, 95 },
     .layers = TV_GOLDEN_LAYERS,

@@ -49,7 +49,7 @@ extern "C" {
 #define TV_GOLDEN_OUTPUT0_SCALE 0.300000012f
 #define TV_GOLDEN_OUTPUT0_ZERO_POINT 0
 
-extern const tv_model tv_golden;
+extern const tv_model_t tv_golden;
 
 /* Runs every layer. */
 void tv_golden_run(uint8_t *const bank[]);

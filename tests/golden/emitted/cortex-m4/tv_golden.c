@@ -9,86 +9,46 @@
 #include "tv_golden_data.h"
 
 /* Conv2D 3x3, stride 2x2, dilation 1x1, 1 group(s): 6x5x3 to 3x3x4.
- * The inputs under a window are widened into a column of int16, 2 columns at a time. */
-/* 2 pixel(s) of 4 channels from as many columns of 28 inputs. */
-static void tv_conv2d_dsp_0_dot2(
-    const int16_t *columns, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+ * The inputs under a window are widened into a column of int16, four columns side by side. */
+/* 3 pixel(s) of 4 channels from as many columns of 28 inputs. */
+static TV_NOINLINE void tv_conv2d_dsp_0_dot3(
+    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
 {
-    int32_t channel = 0;
-    for (; channel < 4; channel += 2) {
-        int32_t acc_0_0 = bias[channel + 0];
-        int32_t acc_1_0 = bias[channel + 1];
-        int32_t acc_0_1 = bias[channel + 0];
-        int32_t acc_1_1 = bias[channel + 1];
+    for (int32_t channel = 0; channel < 4; channel += 2) {
+        int32_t acc_0_0 = params[0];
+        int32_t acc_0_1 = params[0];
+        int32_t acc_0_2 = params[0];
+        int32_t acc_1_0 = params[4];
+        int32_t acc_1_1 = params[4];
+        int32_t acc_1_2 = params[4];
         const int16_t *x = columns;
-        for (int32_t tap = 0; tap < 28; tap += 4) {
-            const uint32_t w_0 = tv_load4(weights + 0);
-            const uint32_t even_0 = tv_widen_even(w_0), odd_0 = tv_widen_odd(w_0);
-            const uint32_t w_1 = tv_load4(weights + 4);
-            const uint32_t even_1 = tv_widen_even(w_1), odd_1 = tv_widen_odd(w_1);
-            const uint32_t first_0 = tv_load_pair(x + 0), second_0 = tv_load_pair(x + 2);
-            acc_0_0 = tv_mac_pairs(even_0, first_0, acc_0_0);
-            acc_0_0 = tv_mac_pairs(odd_0, second_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(even_1, first_0, acc_1_0);
-            acc_1_0 = tv_mac_pairs(odd_1, second_0, acc_1_0);
-            const uint32_t first_1 = tv_load_pair(x + 28), second_1 = tv_load_pair(x + 30);
-            acc_0_1 = tv_mac_pairs(even_0, first_1, acc_0_1);
-            acc_0_1 = tv_mac_pairs(odd_0, second_1, acc_0_1);
-            acc_1_1 = tv_mac_pairs(even_1, first_1, acc_1_1);
-            acc_1_1 = tv_mac_pairs(odd_1, second_1, acc_1_1);
-            weights += 8;
-            x += 4;
+        for (int32_t pair = 0; pair < 14; pair++) {
+            const uint32_t word = tv_load4(weights);
+            const uint32_t w_0 = tv_widen_even(word), w_1 = tv_widen_odd(word);
+            const uint32_t x_0 = tv_load_pair(x + 0);
+            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
+            acc_1_0 = tv_mac_pairs(w_1, x_0, acc_1_0);
+            const uint32_t x_1 = tv_load_pair(x + 2);
+            acc_0_1 = tv_mac_pairs(w_0, x_1, acc_0_1);
+            acc_1_1 = tv_mac_pairs(w_1, x_1, acc_1_1);
+            const uint32_t x_2 = tv_load_pair(x + 4);
+            acc_0_2 = tv_mac_pairs(w_0, x_2, acc_0_2);
+            acc_1_2 = tv_mac_pairs(w_1, x_2, acc_1_2);
+            weights += 4;
+            x += 8;
         }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(-128, shift_0);
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, multiplier_0, addend_0) >> shift_0, -128, 127);
-        output[4 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, multiplier_0, addend_0) >> shift_0, -128, 127);
-        const int32_t multiplier_1 = multiplier[0];
-        const int32_t shift_1 = shift[0];
-        const int32_t addend_1 = tv_requant_addend(-128, shift_1);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, multiplier_1, addend_1) >> shift_1, -128, 127);
-        output[4 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_1 * 2, multiplier_1, addend_1) >> shift_1, -128, 127);
-    }
-}
-
-/* 1 pixel(s) of 4 channels from as many columns of 28 inputs. */
-static void tv_conv2d_dsp_0_dot1(
-    const int16_t *columns, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
-{
-    int32_t channel = 0;
-    for (; channel < 4; channel += 2) {
-        int32_t acc_0_0 = bias[channel + 0];
-        int32_t acc_1_0 = bias[channel + 1];
-        const int16_t *x = columns;
-        for (int32_t tap = 0; tap < 28; tap += 4) {
-            const uint32_t w_0 = tv_load4(weights + 0);
-            const uint32_t even_0 = tv_widen_even(w_0), odd_0 = tv_widen_odd(w_0);
-            const uint32_t w_1 = tv_load4(weights + 4);
-            const uint32_t even_1 = tv_widen_even(w_1), odd_1 = tv_widen_odd(w_1);
-            const uint32_t first_0 = tv_load_pair(x + 0), second_0 = tv_load_pair(x + 2);
-            acc_0_0 = tv_mac_pairs(even_0, first_0, acc_0_0);
-            acc_0_0 = tv_mac_pairs(odd_0, second_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(even_1, first_0, acc_1_0);
-            acc_1_0 = tv_mac_pairs(odd_1, second_0, acc_1_0);
-            weights += 8;
-            x += 4;
-        }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(-128, shift_0);
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, multiplier_0, addend_0) >> shift_0, -128, 127);
-        const int32_t multiplier_1 = multiplier[0];
-        const int32_t shift_1 = shift[0];
-        const int32_t addend_1 = tv_requant_addend(-128, shift_1);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, multiplier_1, addend_1) >> shift_1, -128, 127);
+        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2]) >> (params + 0)[3], -128, 127);
+        output[4 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, (params + 0)[1], (params + 0)[2]) >> (params + 0)[3], -128, 127);
+        output[8 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_2 * 2, (params + 0)[1], (params + 0)[2]) >> (params + 0)[3], -128, 127);
+        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, (params + 4)[1], (params + 4)[2]) >> (params + 4)[3], -128, 127);
+        output[4 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_1 * 2, (params + 4)[1], (params + 4)[2]) >> (params + 4)[3], -128, 127);
+        output[8 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_2 * 2, (params + 4)[1], (params + 4)[2]) >> (params + 4)[3], -128, 127);
+        params += 8;
     }
 }
 
 /* The inputs under the window at input column `left`; padding is the zero point. */
-static void tv_conv2d_dsp_0_column(
+static TV_NOINLINE void tv_conv2d_dsp_0_column(
     int16_t *column, const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int32_t left)
 {
     int32_t kx_first = 0, kx_last = 3;
@@ -99,41 +59,31 @@ static void tv_conv2d_dsp_0_column(
         kx_last--;
     }
 
-    tv_fill(column, -3, ky_first * 9);
-    column += ky_first * 9;
+    int32_t tap = ky_first * 9;
+    tv_fill_column(column, 0, -3, tap);
     for (int32_t ky = ky_first; ky < ky_last; ky++) {
-        tv_fill(column, -3, kx_first * 3);
-        tv_widen(column + kx_first * 3, rows[ky] + (left + kx_first) * 3, (kx_last - kx_first) * 3);
-        tv_fill(column + kx_last * 3, -3, (3 - kx_last) * 3);
-        column += 9;
+        tv_fill_column(column, tap, -3, kx_first * 3);
+        tv_widen_column(column, tap + kx_first * 3, rows[ky] + (left + kx_first) * 3, (kx_last - kx_first) * 3);
+        tv_fill_column(column, tap + kx_last * 3, -3, (3 - kx_last) * 3);
+        tap += 9;
     }
-    tv_fill(column, -3, (3 - ky_last) * 9);
-    tv_fill(column + (3 - ky_last) * 9, 0, 1);
+    tv_fill_column(column, tap, -3, 27 - tap);
+    tv_fill_column(column, 27, 0, 1);
 }
 
 /* One output row from the input rows under its kernel rows, of which [ky_first, ky_last) exist. */
 static void tv_conv2d_dsp_0_row(
     const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
-    int16_t *columns)
+    const int8_t *weights, const int32_t *params, int16_t *columns)
 {
-    for (int32_t x = 0; x < 2; x += 2) {
-        tv_conv2d_dsp_0_column(columns + 0, rows, ky_first, ky_last, (x + 0) * 2 - 1);
-        tv_conv2d_dsp_0_column(columns + 28, rows, ky_first, ky_last, (x + 1) * 2 - 1);
-        tv_conv2d_dsp_0_dot2(columns, output, weights, bias, multiplier, shift);
-        output += 8;
+    for (int32_t p = 0; p < 3; p++) {
+        tv_conv2d_dsp_0_column(columns + 2 * p, rows, ky_first, ky_last, (0 + p) * 2 - 1);
     }
-    for (int32_t x = 2; x < 3; x++) {
-        tv_conv2d_dsp_0_column(columns + 0, rows, ky_first, ky_last, (x + 0) * 2 - 1);
-        tv_conv2d_dsp_0_dot1(columns, output, weights, bias, multiplier, shift);
-        output += 4;
-    }
+    tv_conv2d_dsp_0_dot3(columns, output, weights, params);
 }
 
 static void tv_conv2d_dsp_0(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
-    uint8_t *scratch)
+    const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *params, uint8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
     for (int32_t image = 0; image < 1; image++) {
@@ -149,7 +99,7 @@ static void tv_conv2d_dsp_0(
                     last = ky + 1;
                 }
             }
-            tv_conv2d_dsp_0_row(rows, first, last, output, weights, bias, multiplier, shift, columns);
+            tv_conv2d_dsp_0_row(rows, first, last, output, weights, params, columns);
             output += 12;
         }
         input += 90;
@@ -309,141 +259,295 @@ static void tv_depthwise_conv2d_dsp_0(
     }
 }
 
-/* Conv2D 1x1: 9 pixels of 4 channels to 5, 2 at a time. */
-/* 2 pixel(s) of 5 channels from as many columns of 4 inputs. */
-static void tv_conv2d_1x1_dsp_0_dot2(
-    const int16_t *columns, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* Conv2D 1x1: 9 pixels of 4 channels to 5, four at a time. */
+/* The inputs of 4 pixel(s), widened side by side. */
+static void tv_conv2d_1x1_dsp_0_widen4(int16_t *to, const int8_t *from)
 {
-    int32_t channel = 0;
-    for (; channel < 4; channel += 2) {
-        int32_t acc_0_0 = bias[channel + 0];
-        int32_t acc_1_0 = bias[channel + 1];
-        int32_t acc_0_1 = bias[channel + 0];
-        int32_t acc_1_1 = bias[channel + 1];
-        const int16_t *x = columns;
-        for (int32_t tap = 0; tap < 4; tap += 4) {
-            const uint32_t w_0 = tv_load4(weights + 0);
-            const uint32_t even_0 = tv_widen_even(w_0), odd_0 = tv_widen_odd(w_0);
-            const uint32_t w_1 = tv_load4(weights + 4);
-            const uint32_t even_1 = tv_widen_even(w_1), odd_1 = tv_widen_odd(w_1);
-            const uint32_t first_0 = tv_load_pair(x + 0), second_0 = tv_load_pair(x + 2);
-            acc_0_0 = tv_mac_pairs(even_0, first_0, acc_0_0);
-            acc_0_0 = tv_mac_pairs(odd_0, second_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(even_1, first_0, acc_1_0);
-            acc_1_0 = tv_mac_pairs(odd_1, second_0, acc_1_0);
-            const uint32_t first_1 = tv_load_pair(x + 4), second_1 = tv_load_pair(x + 6);
-            acc_0_1 = tv_mac_pairs(even_0, first_1, acc_0_1);
-            acc_0_1 = tv_mac_pairs(odd_0, second_1, acc_0_1);
-            acc_1_1 = tv_mac_pairs(even_1, first_1, acc_1_1);
-            acc_1_1 = tv_mac_pairs(odd_1, second_1, acc_1_1);
-            weights += 8;
-            x += 4;
-        }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(0, shift_0);
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, multiplier_0, addend_0 + (acc_0_0 >> 31)) >> shift_0, -128, 127);
-        output[5 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, multiplier_0, addend_0 + (acc_0_1 >> 31)) >> shift_0, -128, 127);
-        const int32_t multiplier_1 = multiplier[0];
-        const int32_t shift_1 = shift[0];
-        const int32_t addend_1 = tv_requant_addend(0, shift_1);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, multiplier_1, addend_1 + (acc_1_0 >> 31)) >> shift_1, -128, 127);
-        output[5 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_1 * 2, multiplier_1, addend_1 + (acc_1_1 >> 31)) >> shift_1, -128, 127);
+    for (int32_t i = 0; i < 1; i++) {
+        const uint32_t word_0 = tv_load4(from + 0);
+        tv_store_pair(to + 0, tv_widen_even(word_0));
+        tv_store_pair(to + 8, tv_widen_odd(word_0));
+        const uint32_t word_1 = tv_load4(from + 4);
+        tv_store_pair(to + 2, tv_widen_even(word_1));
+        tv_store_pair(to + 10, tv_widen_odd(word_1));
+        const uint32_t word_2 = tv_load4(from + 8);
+        tv_store_pair(to + 4, tv_widen_even(word_2));
+        tv_store_pair(to + 12, tv_widen_odd(word_2));
+        const uint32_t word_3 = tv_load4(from + 12);
+        tv_store_pair(to + 6, tv_widen_even(word_3));
+        tv_store_pair(to + 14, tv_widen_odd(word_3));
+        from += 4;
+        to += 16;
     }
-    for (; channel < 5; channel++) {
-        int32_t acc_0_0 = bias[channel + 0];
-        int32_t acc_0_1 = bias[channel + 0];
+}
+
+#if defined(__ARM_FEATURE_SIMD32)
+/* 4 pixels of 4 channels from as many columns of 4 inputs, two channels at a time. */
+__attribute__((naked, noinline)) static void tv_conv2d_1x1_dsp_0_pairs(
+    TV_UNUSED const int16_t *columns, TV_UNUSED int8_t *output,
+    TV_UNUSED const int8_t *weights, TV_UNUSED const int32_t *params)
+{
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #20\n"
+        "str r0, [sp, #0]\n" /* columns */
+        "str r1, [sp, #4]\n" /* output */
+        "str r3, [sp, #8]\n" /* params */
+        "add r0, #0\n"
+        "str r0, [sp, #12]\n" /* end of the columns that the loop reads */
+        "add r1, #4\n"
+        "str r1, [sp, #16]\n" /* end of the first pixel's outputs */
+        "mov r1, r2\n"
+    "1:\n" /* two channels */
+        "ldr r3, [sp, #8]\n"
+        "ldr r2, [sp, #0]\n"
+        "ldr r4, [r3, #0]\n"
+        "ldr r8, [r3, #16]\n"
+        "mov r5, r4\n"
+        "mov r6, r4\n"
+        "mov r7, r4\n"
+        "mov r9, r8\n"
+        "mov r10, r8\n"
+        "mov r11, r8\n"
+        "ldr r12, [r1, #0]\n"
+        "ldr r0, [r2, #0]\n"
+        "ldr r3, [r2, #4]\n"
+        "sxtb16 lr, r12\n"
+        "sxtb16 r12, r12, ror #8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r5, lr, r3, r5\n"
+        "smlad r9, r12, r3, r9\n"
+        "ldr r0, [r2, #8]\n"
+        "ldr r3, [r2, #12]\n"
+        "smlad r6, lr, r0, r6\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r7, lr, r3, r7\n"
+        "smlad r11, r12, r3, r11\n"
+        "ldr r12, [r1, #4]\n"
+        "ldr r0, [r2, #16]\n"
+        "ldr r3, [r2, #20]\n"
+        "sxtb16 lr, r12\n"
+        "sxtb16 r12, r12, ror #8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r5, lr, r3, r5\n"
+        "smlad r9, r12, r3, r9\n"
+        "ldr r0, [r2, #24]\n"
+        "ldr r3, [r2, #28]\n"
+        "smlad r6, lr, r0, r6\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r7, lr, r3, r7\n"
+        "smlad r11, r12, r3, r11\n"
+        "add r1, #8\n"
+        "ldr r2, [sp, #8]\n"
+        "ldr r0, [sp, #4]\n"
+        "ldr r3, [r2, #4]\n"
+        "ldr r12, [r2, #8]\n"
+        "ldr lr, [r2, #12]\n"
+        "add r2, r12, r4, asr #31\n"
+        "lsl r4, r4, #1\n"
+        "smmlar r4, r4, r3, r2\n"
+        "asr r4, r4, lr\n"
+        "ssat r4, #8, r4\n"
+        "strb r4, [r0, #0]\n"
+        "add r2, r12, r5, asr #31\n"
+        "lsl r5, r5, #1\n"
+        "smmlar r5, r5, r3, r2\n"
+        "asr r5, r5, lr\n"
+        "ssat r5, #8, r5\n"
+        "strb r5, [r0, #5]\n"
+        "add r2, r12, r6, asr #31\n"
+        "lsl r6, r6, #1\n"
+        "smmlar r6, r6, r3, r2\n"
+        "asr r6, r6, lr\n"
+        "ssat r6, #8, r6\n"
+        "strb r6, [r0, #10]\n"
+        "add r2, r12, r7, asr #31\n"
+        "lsl r7, r7, #1\n"
+        "smmlar r7, r7, r3, r2\n"
+        "asr r7, r7, lr\n"
+        "ssat r7, #8, r7\n"
+        "strb r7, [r0, #15]\n"
+        "ldr r2, [sp, #8]\n"
+        "ldr r3, [r2, #20]\n"
+        "ldr r12, [r2, #24]\n"
+        "ldr lr, [r2, #28]\n"
+        "add r2, #32\n"
+        "str r2, [sp, #8]\n"
+        "add r2, r12, r8, asr #31\n"
+        "lsl r8, r8, #1\n"
+        "smmlar r8, r8, r3, r2\n"
+        "asr r8, r8, lr\n"
+        "ssat r8, #8, r8\n"
+        "strb r8, [r0, #1]\n"
+        "add r2, r12, r9, asr #31\n"
+        "lsl r9, r9, #1\n"
+        "smmlar r9, r9, r3, r2\n"
+        "asr r9, r9, lr\n"
+        "ssat r9, #8, r9\n"
+        "strb r9, [r0, #6]\n"
+        "add r2, r12, r10, asr #31\n"
+        "lsl r10, r10, #1\n"
+        "smmlar r10, r10, r3, r2\n"
+        "asr r10, r10, lr\n"
+        "ssat r10, #8, r10\n"
+        "strb r10, [r0, #11]\n"
+        "add r2, r12, r11, asr #31\n"
+        "lsl r11, r11, #1\n"
+        "smmlar r11, r11, r3, r2\n"
+        "asr r11, r11, lr\n"
+        "ssat r11, #8, r11\n"
+        "strb r11, [r0, #16]\n"
+        "add r0, #2\n"
+        "str r0, [sp, #4]\n"
+        "ldr r2, [sp, #16]\n"
+        "cmp r0, r2\n"
+        "bne 1b\n"
+        "add sp, #20\n"
+        "pop {r4-r11, pc}\n");
+}
+#else
+static void tv_conv2d_1x1_dsp_0_pairs(
+    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
+{
+    for (int32_t channel = 0; channel < 4; channel += 2) {
+        int32_t acc_0_0 = params[0];
+        int32_t acc_0_1 = params[0];
+        int32_t acc_0_2 = params[0];
+        int32_t acc_0_3 = params[0];
+        int32_t acc_1_0 = params[4];
+        int32_t acc_1_1 = params[4];
+        int32_t acc_1_2 = params[4];
+        int32_t acc_1_3 = params[4];
         const int16_t *x = columns;
-        for (int32_t tap = 0; tap < 4; tap += 4) {
-            const uint32_t w_0 = tv_load4(weights + 0);
-            const uint32_t even_0 = tv_widen_even(w_0), odd_0 = tv_widen_odd(w_0);
-            const uint32_t first_0 = tv_load_pair(x + 0), second_0 = tv_load_pair(x + 2);
-            acc_0_0 = tv_mac_pairs(even_0, first_0, acc_0_0);
-            acc_0_0 = tv_mac_pairs(odd_0, second_0, acc_0_0);
-            const uint32_t first_1 = tv_load_pair(x + 4), second_1 = tv_load_pair(x + 6);
-            acc_0_1 = tv_mac_pairs(even_0, first_1, acc_0_1);
-            acc_0_1 = tv_mac_pairs(odd_0, second_1, acc_0_1);
+        for (int32_t pair = 0; pair < 2; pair++) {
+            const uint32_t word = tv_load4(weights);
+            const uint32_t w_0 = tv_widen_even(word), w_1 = tv_widen_odd(word);
+            const uint32_t x_0 = tv_load_pair(x + 0);
+            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
+            acc_1_0 = tv_mac_pairs(w_1, x_0, acc_1_0);
+            const uint32_t x_1 = tv_load_pair(x + 2);
+            acc_0_1 = tv_mac_pairs(w_0, x_1, acc_0_1);
+            acc_1_1 = tv_mac_pairs(w_1, x_1, acc_1_1);
+            const uint32_t x_2 = tv_load_pair(x + 4);
+            acc_0_2 = tv_mac_pairs(w_0, x_2, acc_0_2);
+            acc_1_2 = tv_mac_pairs(w_1, x_2, acc_1_2);
+            const uint32_t x_3 = tv_load_pair(x + 6);
+            acc_0_3 = tv_mac_pairs(w_0, x_3, acc_0_3);
+            acc_1_3 = tv_mac_pairs(w_1, x_3, acc_1_3);
             weights += 4;
-            x += 4;
+            x += 8;
         }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(0, shift_0);
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, multiplier_0, addend_0 + (acc_0_0 >> 31)) >> shift_0, -128, 127);
-        output[5 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, multiplier_0, addend_0 + (acc_0_1 >> 31)) >> shift_0, -128, 127);
+        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
+        output[5 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_1 >> 31)) >> (params + 0)[3], -128, 127);
+        output[10 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_2 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_2 >> 31)) >> (params + 0)[3], -128, 127);
+        output[15 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_3 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_3 >> 31)) >> (params + 0)[3], -128, 127);
+        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_0 >> 31)) >> (params + 4)[3], -128, 127);
+        output[5 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_1 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_1 >> 31)) >> (params + 4)[3], -128, 127);
+        output[10 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_2 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_2 >> 31)) >> (params + 4)[3], -128, 127);
+        output[15 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_3 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_3 >> 31)) >> (params + 4)[3], -128, 127);
+        params += 8;
+    }
+}
+#endif
+
+/* 4 pixel(s) of 5 channels from as many columns of 4 inputs. */
+static TV_NOINLINE void tv_conv2d_1x1_dsp_0_dot4(
+    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
+{
+    tv_conv2d_1x1_dsp_0_pairs(columns, output, weights, params);
+    weights += 16;
+    params += 16;
+    for (int32_t channel = 4; channel < 5; channel += 1) {
+        int32_t acc_0_0 = params[0];
+        int32_t acc_0_1 = params[0];
+        int32_t acc_0_2 = params[0];
+        int32_t acc_0_3 = params[0];
+        const int16_t *x = columns;
+        for (int32_t pair = 0; pair < 2; pair++) {
+            const uint32_t word = tv_load4(weights);
+            const uint32_t w_0 = tv_widen_even(word);
+            const uint32_t x_0 = tv_load_pair(x + 0);
+            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
+            const uint32_t x_1 = tv_load_pair(x + 2);
+            acc_0_1 = tv_mac_pairs(w_0, x_1, acc_0_1);
+            const uint32_t x_2 = tv_load_pair(x + 4);
+            acc_0_2 = tv_mac_pairs(w_0, x_2, acc_0_2);
+            const uint32_t x_3 = tv_load_pair(x + 6);
+            acc_0_3 = tv_mac_pairs(w_0, x_3, acc_0_3);
+            weights += 4;
+            x += 8;
+        }
+        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
+        output[5 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_1 >> 31)) >> (params + 0)[3], -128, 127);
+        output[10 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_2 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_2 >> 31)) >> (params + 0)[3], -128, 127);
+        output[15 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_3 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_3 >> 31)) >> (params + 0)[3], -128, 127);
+        params += 4;
+    }
+}
+
+/* The inputs of 1 pixel(s), widened side by side. */
+static void tv_conv2d_1x1_dsp_0_widen1(int16_t *to, const int8_t *from)
+{
+    for (int32_t i = 0; i < 1; i++) {
+        const uint32_t word_0 = tv_load4(from + 0);
+        tv_store_pair(to + 0, tv_widen_even(word_0));
+        tv_store_pair(to + 8, tv_widen_odd(word_0));
+        from += 4;
+        to += 16;
     }
 }
 
 /* 1 pixel(s) of 5 channels from as many columns of 4 inputs. */
-static void tv_conv2d_1x1_dsp_0_dot1(
-    const int16_t *columns, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+static TV_NOINLINE void tv_conv2d_1x1_dsp_0_dot1(
+    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
 {
-    int32_t channel = 0;
-    for (; channel < 4; channel += 2) {
-        int32_t acc_0_0 = bias[channel + 0];
-        int32_t acc_1_0 = bias[channel + 1];
+    for (int32_t channel = 0; channel < 4; channel += 2) {
+        int32_t acc_0_0 = params[0];
+        int32_t acc_1_0 = params[4];
         const int16_t *x = columns;
-        for (int32_t tap = 0; tap < 4; tap += 4) {
-            const uint32_t w_0 = tv_load4(weights + 0);
-            const uint32_t even_0 = tv_widen_even(w_0), odd_0 = tv_widen_odd(w_0);
-            const uint32_t w_1 = tv_load4(weights + 4);
-            const uint32_t even_1 = tv_widen_even(w_1), odd_1 = tv_widen_odd(w_1);
-            const uint32_t first_0 = tv_load_pair(x + 0), second_0 = tv_load_pair(x + 2);
-            acc_0_0 = tv_mac_pairs(even_0, first_0, acc_0_0);
-            acc_0_0 = tv_mac_pairs(odd_0, second_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(even_1, first_0, acc_1_0);
-            acc_1_0 = tv_mac_pairs(odd_1, second_0, acc_1_0);
-            weights += 8;
-            x += 4;
-        }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(0, shift_0);
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, multiplier_0, addend_0 + (acc_0_0 >> 31)) >> shift_0, -128, 127);
-        const int32_t multiplier_1 = multiplier[0];
-        const int32_t shift_1 = shift[0];
-        const int32_t addend_1 = tv_requant_addend(0, shift_1);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, multiplier_1, addend_1 + (acc_1_0 >> 31)) >> shift_1, -128, 127);
-    }
-    for (; channel < 5; channel++) {
-        int32_t acc_0_0 = bias[channel + 0];
-        const int16_t *x = columns;
-        for (int32_t tap = 0; tap < 4; tap += 4) {
-            const uint32_t w_0 = tv_load4(weights + 0);
-            const uint32_t even_0 = tv_widen_even(w_0), odd_0 = tv_widen_odd(w_0);
-            const uint32_t first_0 = tv_load_pair(x + 0), second_0 = tv_load_pair(x + 2);
-            acc_0_0 = tv_mac_pairs(even_0, first_0, acc_0_0);
-            acc_0_0 = tv_mac_pairs(odd_0, second_0, acc_0_0);
+        for (int32_t pair = 0; pair < 2; pair++) {
+            const uint32_t word = tv_load4(weights);
+            const uint32_t w_0 = tv_widen_even(word), w_1 = tv_widen_odd(word);
+            const uint32_t x_0 = tv_load_pair(x + 0);
+            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
+            acc_1_0 = tv_mac_pairs(w_1, x_0, acc_1_0);
             weights += 4;
-            x += 4;
+            x += 8;
         }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(0, shift_0);
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, multiplier_0, addend_0 + (acc_0_0 >> 31)) >> shift_0, -128, 127);
+        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
+        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_0 >> 31)) >> (params + 4)[3], -128, 127);
+        params += 8;
+    }
+    for (int32_t channel = 4; channel < 5; channel += 1) {
+        int32_t acc_0_0 = params[0];
+        const int16_t *x = columns;
+        for (int32_t pair = 0; pair < 2; pair++) {
+            const uint32_t word = tv_load4(weights);
+            const uint32_t w_0 = tv_widen_even(word);
+            const uint32_t x_0 = tv_load_pair(x + 0);
+            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
+            weights += 4;
+            x += 8;
+        }
+        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
+        params += 4;
     }
 }
 
 static void tv_conv2d_1x1_dsp_0(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
-    uint8_t *scratch)
+    const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *params, uint8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
-    for (int32_t pixel = 0; pixel < 8; pixel += 2) {
-        tv_widen_swapped(columns, input, 8);
-        tv_conv2d_1x1_dsp_0_dot2(columns, output, weights, bias, multiplier, shift);
-        input += 8;
-        output += 10;
+    for (int32_t block = 0; block < 2; block++) {
+        tv_conv2d_1x1_dsp_0_widen4(columns, input);
+        tv_conv2d_1x1_dsp_0_dot4(columns, output, weights, params);
+        input += 16;
+        output += 20;
     }
-    for (int32_t pixel = 0; pixel < 1; pixel++) {
-        tv_widen_swapped(columns, input, 4);
-        tv_conv2d_1x1_dsp_0_dot1(columns, output, weights, bias, multiplier, shift);
-        input += 4;
-        output += 5;
-    }
+    tv_conv2d_1x1_dsp_0_widen1(columns, input);
+    tv_conv2d_1x1_dsp_0_dot1(columns, output, weights, params);
 }
 
 /* 45 inputs to 5 outputs, 4 at a time. */
@@ -550,9 +654,7 @@ static void layer_00(uint8_t *const bank[])
         (const int8_t *)(bank[0] + 0) /* image */,
         (int8_t *)(bank[1] + 0) /* conv2d0 */,
         tv_golden_l00_weights,
-        tv_golden_l00_bias,
-        tv_golden_l00_multiplier,
-        tv_golden_l00_shift,
+        tv_golden_l00_params,
         (uint8_t *)(bank[2] + 0) /* scratch */);
 }
 
@@ -576,9 +678,7 @@ static void layer_02(uint8_t *const bank[])
         (const int8_t *)(bank[3] + 0) /* depthwiseconv2d1 */,
         (int8_t *)(bank[5] + 0) /* conv2d2 */,
         tv_golden_l02_weights,
-        tv_golden_l02_bias,
-        tv_golden_l02_multiplier,
-        tv_golden_l02_shift,
+        tv_golden_l02_params,
         (uint8_t *)(bank[6] + 0) /* scratch */);
 }
 
@@ -608,7 +708,7 @@ static const char *const layer_name[TV_GOLDEN_LAYERS] = {
     "fullyconnected3",
 };
 
-static const tv_tensor input[1] = {
+static const tv_tensor_t input[1] = {
     {
         .name = "image",
         .bank = 0,
@@ -623,7 +723,7 @@ static const tv_tensor input[1] = {
     },
 };
 
-static const tv_tensor output[1] = {
+static const tv_tensor_t output[1] = {
     {
         .name = "fullyconnected3",
         .bank = 7,
@@ -669,7 +769,7 @@ const char *const tv_golden_labels[TV_GOLDEN_LABELS] = {
     "hen",
 };
 
-const tv_model tv_golden = {
+const tv_model_t tv_golden = {
     .name = "golden",
     .hash = { 221, 86, 222, 65, 55, 149, 29, 156, 146, 104, 27, 3, 65, 110, 193, 95 },
     .layers = TV_GOLDEN_LAYERS,

@@ -23,11 +23,11 @@ extern "C" {
 #define TV_GOLDEN_BANKS 8
 #define TV_GOLDEN_BANK0_BYTES 90 /* bank0 */
 #define TV_GOLDEN_BANK1_BYTES 36 /* bank1 */
-#define TV_GOLDEN_BANK2_BYTES 112 /* bank2 */
+#define TV_GOLDEN_BANK2_BYTES 224 /* bank2 */
 #define TV_GOLDEN_BANK3_BYTES 36 /* bank3 */
 #define TV_GOLDEN_BANK4_BYTES 144 /* bank4 */
 #define TV_GOLDEN_BANK5_BYTES 45 /* bank5 */
-#define TV_GOLDEN_BANK6_BYTES 16 /* bank6 */
+#define TV_GOLDEN_BANK6_BYTES 32 /* bank6 */
 #define TV_GOLDEN_BANK7_BYTES 5 /* bank7 */
 #define TV_GOLDEN_LAYERS 4
 #define TV_GOLDEN_INPUTS 1
@@ -52,7 +52,7 @@ extern "C" {
 #define TV_GOLDEN_OUTPUT0_SCALE 0.300000012f
 #define TV_GOLDEN_OUTPUT0_ZERO_POINT 0
 
-extern const tv_model tv_golden;
+extern const tv_model_t tv_golden;
 
 /* Runs every layer. */
 void tv_golden_run(uint8_t *const bank[]);
