@@ -21,7 +21,7 @@ from tinyvision.device.flash import find_port
 from tinyvision.device.flash import flash as write_flash
 from tinyvision.device.host import HostModel
 from tinyvision.device.host_target import HostTarget
-from tinyvision.device.link import Link
+from tinyvision.device.link import BAUD, Link
 from tinyvision.device.oracle import oracle_for
 from tinyvision.device.profile import Profile, Twin
 from tinyvision.device.profile import profile as take_profile
@@ -82,7 +82,8 @@ def serial_target(
     if not where.virtual:
         port = serial_port(compiled.board, where.port)
         progress(f"connecting to {port}")
-        target = SerialTarget(Link(port), model_hash=model_hash, macs=macs)
+        link = Link(port, baud=_baud(compiled.board))
+        target = SerialTarget(link, model_hash=model_hash, macs=macs)
         try:
             yield target, None
         finally:
@@ -142,8 +143,12 @@ def flash(
     progress("writing the flash")
     protocol = write_flash(built, target, progress=progress).protocol
     progress(f"connecting to {port}")
-    with Link(port) as link:
+    with Link(port, baud=_baud(target)) as link:
         return _identity(link, port, protocol)
+
+
+def _baud(board: Board) -> int:
+    return board.hardware.uart.baud if board.hardware else BAUD
 
 
 def _identity(link: Link, port: str, protocol: str) -> dict[str, Any]:

@@ -63,7 +63,15 @@ STATUS_TEXT = {
     Status.BUSY: "the agent is busy",
 }
 
-DTYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.FLOAT32)
+DTYPES = (
+    DType.INT8,
+    DType.UINT8,
+    DType.INT16,
+    DType.INT32,
+    DType.FLOAT32,
+    DType.INT64,
+    DType.BOOL,
+)
 """Element types by their number in the protocol (``tv_dtype``)."""
 
 

@@ -31,7 +31,7 @@ _WRITE_HEADER_BYTES = 5
 
 
 class SerialTarget:
-    """The agent on ``link``; closes the link when closed.
+    """The agent on ``link``; closes the link when closed, or when it cannot be used.
 
     ``model_hash``: what the board must run (16 bytes), or None for whatever it runs. ``macs`` of
     the model tell how long a run may take at most.
@@ -48,11 +48,15 @@ class SerialTarget:
         self.kind = kind
         self._link = link
         self._run_seconds = 10 + macs / 1e5
-        self.identity = link.identify()
-        self._check_identity(model_hash)
-        self._payload = min(self.identity.max_payload, MAX_PAYLOAD)
-        self.inputs = [self._tensor(0, i) for i in range(self.identity.inputs)]
-        self.outputs = [self._tensor(1, i) for i in range(self.identity.outputs)]
+        try:
+            self.identity = link.identify()
+            self._check_identity(model_hash)
+            self._payload = min(self.identity.max_payload, MAX_PAYLOAD)
+            self.inputs = [self._tensor(0, i) for i in range(self.identity.inputs)]
+            self.outputs = [self._tensor(1, i) for i in range(self.identity.outputs)]
+        except BaseException:
+            link.close()
+            raise
 
     def _check_identity(self, model_hash: bytes | None) -> None:
         who = self.identity
