@@ -39,5 +39,5 @@ def test_requantize_between_signed_and_unsigned(graph, seed):
 
 
 def test_every_operator_is_tested():
-    kinds = {c.__name__ for c in ops.Op.__subclasses__()}
+    kinds = {c.__name__ for c in ops.Op.__subclasses__() if c.__module__ == ops.__name__}
     assert kinds - {"Lookup"} == set(STRATEGIES)  # no file holds a Lookup; see test_reference_run
