@@ -81,6 +81,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     else:
         context |= window_context(shape)
         context |= {"input_zero_point": zero_point, "group_depth": shape.group_depth}
+        context["by_words"] = int(shape.group_depth % 4 == 0)
     return Instance(
         args=(
             *tensors,
@@ -95,11 +96,10 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
 def tap_order(shape: Window) -> list[int]:
     """The taps in the order in which the SIMD kernels pair inputs, -1 where there is none.
 
-    Windows are gathered in order; pointwise inputs are widened by words, which pairs the even and
-    the odd bytes of each.
+    Inputs that come by words are paired as words are widened: even bytes, then odd ones.
     """
     order = list(range(shape.taps)) + [-1] * (padded_taps(shape.taps) - shape.taps)
-    if shape.is_pointwise:
+    if shape.is_pointwise or shape.group_depth % 4 == 0:
         for start in range(0, shape.taps - 3, 4):
             order[start + 1], order[start + 2] = start + 2, start + 1
     return order

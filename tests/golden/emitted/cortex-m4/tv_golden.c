@@ -59,6 +59,13 @@ static TV_NOINLINE void tv_conv2d_dsp_0_column(
         kx_last--;
     }
 
+    if (ky_first == 0 && ky_last == 3 && kx_first == 0 && kx_last == 3) {
+        tv_widen_column(column, 0, rows[0] + left * 3, 9);
+        tv_widen_column(column, 9, rows[1] + left * 3, 9);
+        tv_widen_column(column, 18, rows[2] + left * 3, 9);
+        tv_fill_column(column, 27, 0, 1);
+        return;
+    }
     int32_t tap = ky_first * 9;
     tv_fill_column(column, 0, -3, tap);
     for (int32_t ky = ky_first; ky < ky_last; ky++) {
