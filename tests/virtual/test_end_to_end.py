@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
@@ -20,7 +19,6 @@ from tinyvision.device.serial_target import SerialTarget
 from tinyvision.device.symbols import Symbols
 from tinyvision.device.verify import verify as compare_with
 from tinyvision.device.virtual import open_board
-from tinyvision.ir.derive import conv_requant
 from tinyvision.target import board_names, load_board
 
 BOARDS = [name for name in board_names() if load_board(name).hardware]
@@ -91,17 +89,20 @@ def test_counts_are_the_same_in_every_run(built):
 
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_a_damaged_constant_is_traced_to_its_layer(built, tmp_path, number):
-    """A flipped bit in the flash, in the multipliers of one convolution."""
+    """Flipped bits in the flash, in the biases of one convolution."""
     made = built("stm32h7")
     compiled = made.compiled
-    convolutions = [op for op in compiled.graph.ops if op.kind in ("Conv2D", "DepthwiseConv2D")]
-    multipliers = conv_requant(compiled.graph, convolutions[number]).multipliers
-    data = np.array(multipliers, "<i4").tobytes()
+    kinds = {op.name: op.kind for op in compiled.graph.ops}
+    layers = [
+        (index, step.op)
+        for index, step in enumerate(compiled.plan.steps)
+        if kinds[step.op] in ("Conv2D", "DepthwiseConv2D")
+    ]
+    index, name = layers[number]
     elf = bytearray(made.result.elf.read_bytes())
-    assert elf.count(data) == 1
-    place = elf.index(data)
-    for channel in range(len(multipliers)):
-        elf[place + 4 * channel + 3] ^= 0x20
+    start, size = _place_in_file(made.result.elf, f"tv_{compiled.graph.name}_l{index:02}_bias")
+    for position in range(start + 1, start + size, 4):
+        elf[position] ^= 0x40
     damaged = tmp_path / "damaged.elf"
     damaged.write_bytes(elf)
     drawn = samples.draw(compiled.model.graph, 5)
@@ -109,8 +110,21 @@ def test_a_damaged_constant_is_traced_to_its_layer(built, tmp_path, number):
         oracle = oracle_for(compiled.model.graph, compiled.model.data)
         result = compare_with(compiled.graph, compiled.plan, target, drawn, oracle)
         assert result.mismatches > 0
-        assert result.first_divergent_layer == convolutions[number].name
+        assert result.first_divergent_layer == name
         assert not target.self_test().passed
+
+
+def _place_in_file(path: Path, name: str) -> tuple[int, int]:
+    """Offset and size of a constant's bytes in an ELF file."""
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        symbol = Symbols.of(elf).find(name)
+        assert symbol is not None
+        for section in elf.iter_sections():
+            offset = symbol.address - section["sh_addr"]
+            if section["sh_addr"] and 0 <= offset < section["sh_size"]:
+                return section["sh_offset"] + offset, symbol.size_bytes
+    raise AssertionError(f"{name} is in no section")
 
 
 def test_code_is_where_the_symbols_say(built):
