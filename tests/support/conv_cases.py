@@ -43,7 +43,7 @@ def arithmetics(draw: st.DrawFn, weights_zero_points: st.SearchStrategy[int]) ->
         ratio_log2=draw(st.one_of(st.floats(-14, -5), st.floats(-34, 4))),
         spread_log2=draw(st.sampled_from((0.0, 1.0, 6.0))),
         per_channel=draw(st.booleans()),
-        bias_log2=draw(st.sampled_from((8, 14, 14, 29, 31))),
+        bias_log2=draw(st.sampled_from((8, 14, 14, 29, 31, 40))),
         clamp=(min(low, high), max(low, high)),
     )
 
@@ -60,7 +60,9 @@ def _graph(
     weights = rng.integers(-127, 128, w_shape).astype(np.int8)
     weights[rng.random(w_shape) < 0.1] = -128 if arithmetic.seed % 3 == 0 else 127
     limit = 2**arithmetic.bias_log2
-    bias = rng.integers(-limit, limit - 1, channels, endpoint=True).astype(np.int32)
+    bias = rng.integers(-limit, limit - 1, channels, endpoint=True)
+    wide = arithmetic.bias_log2 > 31 or arithmetic.seed % 5 == 0
+    bias = bias if wide else bias.astype(np.int32)
     count = channels if arithmetic.per_channel else 1
     factors = 2.0 ** (arithmetic.ratio_log2 + arithmetic.spread_log2 * rng.uniform(-1, 1, count))
     scales = tuple(float(np.float32(f)) for f in factors)
@@ -74,7 +76,7 @@ def _graph(
     tensors = (
         activation("x", x_shape, arithmetic.input_zero_point),
         Tensor("w", w_shape, DType.INT8, quant, weights),
-        Tensor("b", (channels,), DType.INT32, None, bias),
+        Tensor("b", (channels,), DType(bias.dtype.name), None, bias),
         activation("y", y_shape, arithmetic.output_zero_point),
     )
     return Graph(op.name, {t.name: t for t in tensors}, (op,), ("x",), ("y",))
