@@ -30,11 +30,11 @@ fuzz: $(STAMP)   ## random graphs, mutated models and mutated serial frames, at 
 	$(BIN)/python -m tests.fuzz.fuzz_tflite --count 100000
 	$(BIN)/python -m tests.fuzz.fuzz_serial --count 100000
 
-bench: $(STAMP)  ## cycles, instructions, SRAM, flash over models and boards, against the baseline
-	$(BIN)/tinyvision bench
+bench: $(STAMP)  ## published networks on every virtual board, against the baseline and peers
+	$(BIN)/tinyvision bench --suite published
 
 sizes: $(STAMP)  ## code, data, SRAM of the demo network on every board, against the last release
-	$(BIN)/python bench/sizes.py
+	$(BIN)/tinyvision bench --suite demo
 
 golden: $(STAMP) ## accept the generated text as the new golden files
 	$(BIN)/python -m pytest tests/golden --update-golden

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tinyvision import __version__
@@ -66,6 +67,15 @@ def working(message: str) -> Iterator[Any]:
     """A spinner on stderr whose text the caller may change; silent where stderr is no terminal."""
     with errors.status(message) as status:
         yield lambda text: status.update(escape(text))
+
+
+@contextmanager
+def counting(message: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar on stderr with time left; the caller advances it by one, saying by what."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as bar:
+        task = bar.add_task(message, total=total)
+        yield lambda what: bar.update(task, advance=1, description=f"{message}: {escape(what)}")
 
 
 def emit_json(value: dict[str, Any]) -> None:
@@ -437,6 +447,43 @@ def run(
     for result in results:
         best = ", ".join(f"{c['label']} {c['score']:.3f}" for c in result["classes"])
         console.print(f"{escape(result['image'])}: {escape(best)}")
+
+
+@app.command(epilog="Example: tinyvision bench --suite published --boards stm32l4,stm32h7")
+def bench(
+    suite: Annotated[str, typer.Option("--suite", help="demo or published.")] = "demo",
+    boards: Annotated[
+        str | None, typer.Option("--boards", help="Comma-separated; default: all with a twin.")
+    ] = None,
+    models: Annotated[
+        list[Path] | None, typer.Option("--models", help="Model files instead of a suite.")
+    ] = None,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Store these figures as the new baseline.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where firmware is built.")] = Path(
+        "build/bench"
+    ),
+    as_json: JsonOpt = False,
+) -> None:
+    """Cycles, instructions, RAM and flash over models and boards, against the stored baseline."""
+    from tinyvision import bench as benchmark
+    from tinyvision.report import print_bench
+
+    files = models or benchmark.models_of(suite)
+    names = benchmark.virtual_boards(boards.split(",") if boards else [])
+    baseline = benchmark.read_baseline(benchmark.BASELINE)
+    with counting("measuring", len(files) * len(names)) as advance:
+        rows = benchmark.run(files, names, out, lambda row: advance(f"{row.model} on {row.board}"))
+    result = benchmark.to_json(rows, baseline)
+    if update_baseline:
+        write_whole(benchmark.BASELINE, benchmark.merged_baseline(rows, baseline))
+    if as_json:
+        emit_json(result)
+    else:
+        print_bench(console, result["rows"])
+    if not result["all_verified"]:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: tinyvision demo --board stm32h7")

@@ -1,8 +1,17 @@
 """Reports: numbers as text, pictures and pages."""
 
+from tinyvision.report.bench_text import print_bench
 from tinyvision.report.html import plan_html, profile_html
 from tinyvision.report.plan_svg import plan_svg
 from tinyvision.report.plan_text import print_plan
 from tinyvision.report.profile_text import print_build, print_profile
 
-__all__ = ["plan_html", "plan_svg", "print_build", "print_plan", "print_profile", "profile_html"]
+__all__ = [
+    "plan_html",
+    "plan_svg",
+    "print_bench",
+    "print_build",
+    "print_plan",
+    "print_profile",
+    "profile_html",
+]
