@@ -17,17 +17,17 @@ def print_bench(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for name in ("model", "board", ""):
         table.add_column(name, no_wrap=True)
-    for name in ("cycles", "change", "best peer", "MAC/cy", "ms", "RAM", "flash"):
+    for name in ("cycles", "change", "peer", "MAC/cy", "ms", "RAM", "flash"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        name, board = short_name(row["model"], 16), row["board"]
+        name, board = short_name(row["model"], 15), row["board"]
         if row["why"]:
-            table.add_row(name, board, "[yellow]none[/]", escape(row["why"]))
+            table.add_row(name, board, "[yellow]no[/]", escape(row["why"]))
             continue
         table.add_row(
             name,
             board,
-            "[green]equal[/]" if row["verified"] else "[red]WRONG[/]",
+            "[green]ok[/]" if row["verified"] else "[red]BAD[/]",
             count_text(row["cycles"]),
             _change(row),
             _peer(row),
