@@ -98,7 +98,7 @@ class _Engine(ctypes.Structure):
     """The part that the host sees."""
 
     _fields_ = (
-        ("cycle", ctypes.c_uint64),
+        ("clock", ctypes.c_uint64),
         ("total", _Cost),
         ("ops", ctypes.c_uint64),
         ("op", ctypes.POINTER(_MicroOp)),
@@ -145,7 +145,13 @@ class NativeEngine:
 
     @property
     def cycle(self) -> int:
-        return int(self.pointer.contents.cycle)
+        return int(self.pointer.contents.clock)
+
+    @property
+    def clock(self) -> ctypes._Pointer[ctypes.c_uint64]:
+        """Where ``cycle`` is, for other native code."""
+        address = ctypes.addressof(self.pointer.contents) + _Engine.clock.offset
+        return ctypes.cast(address, ctypes.POINTER(ctypes.c_uint64))
 
     @property
     def total(self) -> Cost:
@@ -155,7 +161,7 @@ class NativeEngine:
         self.library.tv_engine_clear(self.pointer)
 
     def pass_time(self, cycles: int) -> None:
-        self.pointer.contents.cycle += cycles
+        self.pointer.contents.clock += cycles
 
     def finish(self, next_address: int) -> None:
         self.library.tv_engine_finish(self.pointer, next_address)

@@ -40,7 +40,8 @@ typedef struct {
     int32_t registers[16]; /* Unicorn's numbers of r0 to r15 */
     volatile uint32_t stop;
     uint32_t fpu_enabled;
-    uint64_t limit;
+    uint64_t limit;        /* of what `clock` points to: `instructions`, or a cycle model's time */
+    const uint64_t *clock;
     /* Read by the host. */
     uint64_t instructions; /* executed, the present block's included */
     uint64_t blocks;
@@ -60,6 +61,7 @@ tv_tracer *tv_tracer_new(void)
 {
     tracer *t = calloc(1, sizeof *t);
     if (t) {
+        t->shared.clock = &t->shared.instructions;
         t->table_size = 1u << 12;
         t->table = calloc(t->table_size, sizeof *t->table);
         t->check_capacity = 256;
@@ -234,7 +236,7 @@ void tv_tracer_block(void *machine, uint64_t address64, uint32_t size, void *use
         halt(s, machine, UNALIGNED, pc);
         return;
     }
-    if (s->stop || s->instructions >= s->limit) {
+    if (s->stop || *s->clock >= s->limit) {
         s->current.checks = 0;
         halt(s, machine, s->stop ? STOPPED : LIMIT_REACHED, address);
         return;

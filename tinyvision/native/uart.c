@@ -9,6 +9,7 @@ typedef struct {
     uint32_t status, always, received, data_in, data_out, idle_polls;
     /* Bytes on their way, and how often an empty receiver was looked at in a row. */
     uint32_t in_position, in_length, out_length, polls;
+    uint32_t accesses; /* reads and writes of any register so far */
     void (*wait)(void);  /* sends `out`, waits a little, fills `in` */
     void (*flush)(void); /* sends `out` */
     uint32_t (*read)(uint32_t offset);
@@ -19,6 +20,7 @@ typedef struct {
 static uint32_t read_word(tv_uart *uart, uint32_t offset)
 {
     const int has_byte = uart->in_position < uart->in_length;
+    uart->accesses++;
     if (offset == uart->status) {
         if (!has_byte && ++uart->polls > uart->idle_polls) {
             uart->wait();
@@ -45,6 +47,7 @@ void tv_uart_write(void *machine, uint64_t offset, unsigned size, uint64_t value
     tv_uart *uart = user;
     const uint32_t word = (uint32_t)offset & ~3u;
     (void)machine;
+    uart->accesses++;
     if (word == uart->data_out) {
         uart->polls = 0;
         uart->out[uart->out_length++] = (uint8_t)value;

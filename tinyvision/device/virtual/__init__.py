@@ -12,11 +12,15 @@ from tinyvision.target.board import Board
 __all__ = ["QemuBoard", "VirtualBoard", "open_board"]
 
 
-def open_board(elf: Path, board: Board) -> VirtualBoard | QemuBoard:
-    """Switches on ``board``'s virtual twin with the firmware ``elf``; a context manager."""
+def open_board(elf: Path, board: Board, *, cycles: bool | None = None) -> VirtualBoard | QemuBoard:
+    """Switches on ``board``'s virtual twin with the firmware ``elf``; a context manager.
+
+    ``cycles``: whether it models cycles, see ``VirtualBoard``; QEMU never does.
+    """
     if board.hardware is None:
         raise BoardError(f"board '{board.name}' has no virtual twin", hint="Use --host.")
     if not elf.is_file():
         raise BoardError("there is no firmware to run", str(elf), hint="Build it first.")
-    kind = QemuBoard if board.hardware.twin.engine == "qemu" else VirtualBoard
-    return kind(elf, board)
+    if board.hardware.twin.engine == "qemu":
+        return QemuBoard(elf, board)
+    return VirtualBoard(elf, board, cycles=cycles)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from tinyvision.cycles import basis, has_model
 from tinyvision.device.virtual.image import read_image
 from tinyvision.device.virtual.machine import Machine
 from tinyvision.device.virtual.native_uart import NativeUart
@@ -29,11 +30,12 @@ class VirtualBoard:
 
     ``port`` is a pyserial URL that takes one client at a time, as a serial port does. What the
     firmware does wrong is in ``problem()``; ``machine`` has the details.
+
+    ``cycles``: the board's clock ticks in modelled cycles, as it does by default where there is a
+    model, or else in instructions, which is faster. ``basis`` says what a cycle is.
     """
 
-    basis = "instruction count"
-
-    def __init__(self, elf: Path, board: Board) -> None:
+    def __init__(self, elf: Path, board: Board, *, cycles: bool | None = None) -> None:
         if board.hardware is None or board.hardware.twin.engine != "unicorn":
             raise BoardError(f"board '{board.name}' has no virtual twin of this kind")
         self._incoming = bytearray()
@@ -45,7 +47,9 @@ class VirtualBoard:
             uart = UartModel(driver, self._receive, self._send)
         else:
             uart = NativeUart(native, driver, self._receive, self._send)
-        self.machine = Machine(read_image(elf), board, uart)
+        modelled = has_model(board) if cycles is None else cycles
+        self.basis = basis(board) if modelled else "instruction count"
+        self.machine = Machine(read_image(elf), board, uart, cycles=modelled)
         self._server = socket.create_server(("127.0.0.1", 0), backlog=1)
         self.port = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
         self._threads = [
@@ -85,7 +89,10 @@ class VirtualBoard:
         if len(reads) < 2 * len(cycles):
             raise DeviceError("the firmware did not read the cycle counter around each layer")
         pairs = list(reads)[-2 * len(cycles) :]
-        counts = [stop - start for start, stop in zip(pairs[::2], pairs[1::2], strict=True)]
+        counts = [
+            stop.instructions - start.instructions
+            for start, stop in zip(pairs[::2], pairs[1::2], strict=True)
+        ]
         return list(cycles), [max(0, count - self.machine.counter_cost) for count in counts]
 
     def problem(self) -> str | None:

@@ -10,13 +10,23 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import unicorn as u
 from unicorn import arm_const as reg
 
+from tinyvision.cycles import (
+    Cost,
+    InstructionCost,
+    NativeEngine,
+    PythonEngine,
+    make_engine,
+    parameters,
+)
 from tinyvision.device.virtual import exceptions, system
 from tinyvision.device.virtual.blocks import find_access
+from tinyvision.device.virtual.following import follow
 from tinyvision.device.virtual.image import Image
 from tinyvision.device.virtual.memories import Memories
 from tinyvision.device.virtual.native_tracer import NativeTracer
@@ -56,13 +66,32 @@ _RETRY_INSTRUCTIONS = 256
 """How soon an exception that is masked is looked at again."""
 
 
+@dataclass(frozen=True)
+class CounterRead:
+    """The firmware has read its cycle counter: instructions executed up to then, and, where there
+    is a cycle model, what they have cost. ``detail``, if asked for: the cost of each instruction
+    since the read before.
+    """
+
+    instructions: int
+    cost: Cost | None
+    detail: tuple[InstructionCost, ...] = ()
+
+
 class Machine:
     """Runs ``image`` as ``board`` would. One thread runs it; ``stop`` may come from any other.
 
-    ``uart`` is the UART that leads to the host.
+    ``uart`` is the UART that leads to the host. Time is counted in instructions or, with
+    ``cycles``, in the cycles of the board's model.
+
+    The same program takes the same cycles, always. What the host does, and when, gets in through
+    the UART alone; so the first read of the cycle counter after an access to that finds caches,
+    buffers and predictors empty and the period of SysTick at its start.
     """
 
-    def __init__(self, image: Image, board: Board, uart: UartModel) -> None:
+    def __init__(
+        self, image: Image, board: Board, uart: UartModel, *, cycles: bool = False
+    ) -> None:
         if board.hardware is None or board.core.cpu not in CPU_MODELS:
             raise BoardError(f"board '{board.name}' has no virtual twin of this kind")
         self.image = image
@@ -71,8 +100,10 @@ class Machine:
         self.findings: list[Finding] = []
         self.dead = ""
         """Why the core has stopped for good (lockup), empty while it runs."""
-        self.counter_reads: deque[int] = deque(maxlen=MAX_COUNTER_READS)
-        """Instructions executed at each of the last reads of the cycle counter."""
+        self.counter_reads: deque[CounterRead] = deque(maxlen=MAX_COUNTER_READS)
+        """The last reads of the cycle counter."""
+        self.wants_detail = False
+        """Whether counter reads are to have their ``detail``."""
         self.counter_cost = MAX_COUNTER_READS
         """The fewest instructions between two of them: what measuring itself costs."""
         self._hardware: Hardware = board.hardware
@@ -87,10 +118,19 @@ class Machine:
         self._memories = Memories(self._uc, self._hardware.memories)
         self._memories.load(image, board.name)
         self.tracer = self._make_tracer()
+        self._engine = self._make_engine() if cycles else None
+        self._exception_cycles = parameters(board).core.exception if cycles else 0
+        self._uart_accesses = 0
+        self._counter = system.DWT_CYCCNT
+        if board.hardware.cycle_counter == "systick":
+            self._counter = system.SYST_CVR
         self.system = system.SystemSpace(board.core.cpu, self.now, self._set_fpu)
         self._blocks = [RegisterBlock(p) for p in self._hardware.twin.peripherals]
         self._map_registers()
         self.tracer.install(self._uc)
+        if self._engine is not None:
+            self.tracer.follow(self._engine)
+            follow(self._engine, self._uc)
         self._uc.hook_add(u.UC_HOOK_INTR, self._on_interrupt)
         self._uc.hook_add(u.UC_HOOK_MEM_INVALID, self._on_invalid)
 
@@ -103,6 +143,16 @@ class Machine:
         if native is None:
             return PythonTracer(self.image.code, self.read_memory)
         return NativeTracer(native, self.image.code, self._memories.regions, self.read_memory)
+
+    def _make_engine(self) -> NativeEngine | PythonEngine:
+        return make_engine(parameters(self.board), self._read_code)
+
+    def _read_code(self, address: int, size_bytes: int) -> bytes:
+        """Fewer bytes where the memory ends."""
+        try:
+            return self.read_memory(address, size_bytes)
+        except u.UcError:
+            return self.read_memory(address, (address | 0xFFF) + 1 - address)
 
     # ---- registers -----------------------------------------------------------------------------
 
@@ -148,7 +198,7 @@ class Machine:
     def _read_system(self, base: int, offset: int) -> int:
         address = base + offset
         self._last_access = self._count_access(address)
-        if address == system.DWT_CYCCNT:
+        if address == self._counter:
             self._note_counter_read()
         return self.system.read(address)
 
@@ -172,14 +222,17 @@ class Machine:
     # ---- time ----------------------------------------------------------------------------------
 
     def now(self) -> int:
-        """Cycles since power-on: instructions executed, and time slept.
+        """Cycles since power-on: what was executed, and time slept.
 
         Exact within a block as well, for an access to a system register.
         """
-        return self.instructions() + self._idle_cycles
+        ran = self.instructions() if self._engine is None else self._engine.cycle
+        return ran + self._idle_cycles
 
     def instructions(self) -> int:
         """Instructions executed; those skipped by an IT block count."""
+        if self._engine is not None:
+            return self._engine.total.executions
         block = self.tracer.current
         serial, address, ordinal = self._last_access
         done = block.instructions
@@ -189,10 +242,25 @@ class Machine:
         return self.tracer.instructions - block.instructions + done
 
     def _note_counter_read(self) -> None:
+        if self._uart_accesses != self.uart.accesses:
+            self._uart_accesses = self.uart.accesses
+            self.system.restart_systick_period()
+            if self._engine is not None:
+                self._engine.clear()
         reads = self.counter_reads
-        reads.append(self.instructions())
+        reads.append(self._counter_read())
         if len(reads) > 1:
-            self.counter_cost = min(self.counter_cost, reads[-1] - reads[-2])
+            between = reads[-1].instructions - reads[-2].instructions
+            self.counter_cost = min(self.counter_cost, between)
+
+    def _counter_read(self) -> CounterRead:
+        if self._engine is None:
+            return CounterRead(self.instructions(), None)
+        cost, detail = self._engine.total, tuple[InstructionCost, ...]()
+        if self.wants_detail:
+            detail = tuple(self._engine.costs())
+            self._engine.clear_costs()
+        return CounterRead(cost.executions, cost, detail)
 
     def _register(self, index: int) -> int:
         return int(self._uc.reg_read(REGISTERS[index]))
@@ -254,7 +322,8 @@ class Machine:
         until = self.system.ticks_until_interrupt()
         if self.system.next_exception() is not None and not self.system.active:
             until = min(until or _RETRY_INSTRUCTIONS, _RETRY_INSTRUCTIONS)
-        self.tracer.limit = NO_LIMIT if until is None else self.tracer.instructions + until
+        clock = self.tracer.instructions if self._engine is None else self._engine.cycle
+        self.tracer.limit = NO_LIMIT if until is None else clock + until
 
     def _after(self, error: u.UcError | None) -> None:
         """Deals with whatever made the emulator return."""
@@ -361,7 +430,15 @@ class Machine:
             )
             return
         self.system.active.append(exception)
-        self._uc.reg_write(reg.UC_ARM_REG_PC, int.from_bytes(vector, "little") | 1)
+        handler = int.from_bytes(vector, "little") | 1
+        self._change_context(handler)
+        self._uc.reg_write(reg.UC_ARM_REG_PC, handler)
+
+    def _change_context(self, pc: int) -> None:
+        """The core takes an exception or returns from one, and goes on at ``pc``."""
+        if self._engine is not None:
+            self._engine.finish(pc & ~1)
+            self._engine.pass_time(self._exception_cycles)
 
     def _leave(self, exc_return: int) -> None:
         if not self.system.active:
@@ -369,6 +446,6 @@ class Machine:
             return
         self.system.active.pop()
         try:
-            exceptions.leave(self._uc, exc_return)
+            self._change_context(exceptions.leave(self._uc, exc_return))
         except u.UcError:
             self.dead = "lockup: return from an exception with a broken stack"

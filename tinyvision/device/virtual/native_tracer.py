@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from unicorn import UC_HOOK_BLOCK, Uc
 from unicorn.unicorn_py3.unicorn import uclib
 
+from tinyvision.cycles import NativeEngine, PythonEngine
 from tinyvision.device.virtual.blocks import alignment_checks
 from tinyvision.device.virtual.tracer import NO_LIMIT, REGISTERS, Block, Code, Halt
 
@@ -47,6 +48,7 @@ class _Tracer(ctypes.Structure):
         ("stop", ctypes.c_uint32),
         ("fpu_enabled", ctypes.c_uint32),
         ("limit", ctypes.c_uint64),
+        ("clock", ctypes.POINTER(ctypes.c_uint64)),
         ("instructions", ctypes.c_uint64),
         ("blocks", ctypes.c_uint64),
         ("reason", ctypes.c_uint32),
@@ -88,6 +90,11 @@ class NativeTracer:
         shared.analyse = self._analyse
         shared.registers = (ctypes.c_int32 * 16)(*REGISTERS)
         shared.limit = NO_LIMIT
+
+    def follow(self, engine: NativeEngine | PythonEngine) -> None:
+        if not isinstance(engine, NativeEngine):
+            raise TypeError("the tracer in C goes with the engine in C")
+        self._shared.clock = engine.clock
 
     def install(self, machine: Uc) -> None:
         hook = ctypes.c_size_t()

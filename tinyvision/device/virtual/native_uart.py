@@ -21,6 +21,7 @@ class _Uart(ctypes.Structure):
         *((name, ctypes.c_uint32) for name in ("status", "always", "received")),
         *((name, ctypes.c_uint32) for name in ("data_in", "data_out", "idle_polls")),
         *((name, ctypes.c_uint32) for name in ("in_position", "in_length", "out_length", "polls")),
+        ("accesses", ctypes.c_uint32),
         ("wait", _ACTION),
         ("flush", _ACTION),
         ("read", _READ),
@@ -84,6 +85,10 @@ class NativeUart(UartModel):
         if length:
             self._shared.out_length = 0
             self._send(bytes(self._shared.outward[:length]))
+
+    @property
+    def accesses(self) -> int:
+        return int(self._shared.accesses)
 
     @property
     def has_byte(self) -> bool:

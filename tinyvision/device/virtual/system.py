@@ -12,13 +12,13 @@ BASE = 0xE0000000
 BLOCKS = ((0xE0000000, 0x3000), (0xE000E000, 0x1000), (0xE0040000, 0x3000))
 """Address and size of what answers: ITM, DWT, FPB; SCS; TPIU, ETM."""
 
-LATENCY = 1024
-"""Instructions by which a SysTick interrupt may be late: the longest basic block and more."""
+LATENCY = 1 << 14
+"""Cycles by which a SysTick interrupt may be late: the longest basic block and more."""
 
 SVC, PENDSV, SYSTICK, FIRST_IRQ = 11, 14, 15, 16
 
 _DWT_CTRL, DWT_CYCCNT = 0xE0001000, 0xE0001004
-_ICTR, SYST_CSR, _SYST_RVR, _SYST_CVR = 0xE000E004, 0xE000E010, 0xE000E014, 0xE000E018
+_ICTR, SYST_CSR, _SYST_RVR, SYST_CVR = 0xE000E004, 0xE000E010, 0xE000E014, 0xE000E018
 _ISER, _ICER, _ISPR, _ICPR, _IABR = 0xE000E100, 0xE000E180, 0xE000E200, 0xE000E280, 0xE000E300
 _CPUID, _ICSR, VTOR, _AIRCR = 0xE000ED00, 0xE000ED04, 0xE000ED08, 0xE000ED0C
 _CCR, _SHCSR = 0xE000ED14, 0xE000ED24
@@ -122,6 +122,11 @@ class SystemSpace:
             self._tick_seen = self._wraps()
             self.pending.add(SYSTICK)
 
+    def restart_systick_period(self) -> None:
+        """Lets the present period begin anew, now."""
+        self._tick_base = self._now()
+        self._tick_seen = self._tick_read = 0
+
     def _wraps(self) -> int:
         return (self._now() - self._tick_base) // (self[_SYST_RVR] + 1)
 
@@ -131,7 +136,7 @@ class SystemSpace:
             if self[_DWT_CTRL] & 1 and self.has_cycle_counter:
                 return (self._now() - self._cycles_base) & 0xFFFFFFFF
             return self[address]
-        if address == _SYST_CVR:
+        if address == SYST_CVR:
             if not self[SYST_CSR] & 1:
                 return self[address]
             reload = self[_SYST_RVR]
@@ -176,7 +181,7 @@ class SystemSpace:
             if value & 1 and not self[_DWT_CTRL] & 1:
                 self._cycles_base = self._now() - self[DWT_CYCCNT]
             self._registers[address] = value & 0x0FFFFFFF | 0x40000000
-        elif address in (SYST_CSR, _SYST_CVR):
+        elif address in (SYST_CSR, SYST_CVR):
             self._write_systick(address, value)
         elif address == _ICSR:
             for bit, number, pend in ((28, PENDSV, True), (27, PENDSV, False)):
@@ -204,7 +209,7 @@ class SystemSpace:
             self._registers[address] = value & 7
             if not starts:
                 return
-        self._registers[_SYST_CVR] = 0
+        self._registers[SYST_CVR] = 0
         self._tick_base = self._now()
         self._tick_seen = self._tick_read = 0
 

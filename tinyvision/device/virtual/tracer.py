@@ -13,6 +13,7 @@ from typing import Protocol
 from unicorn import UC_HOOK_BLOCK, Uc
 from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_SP
 
+from tinyvision.cycles import NativeEngine, PythonEngine
 from tinyvision.device.virtual.blocks import Check, alignment_checks, instructions, uses_fpu
 
 REGISTERS = (
@@ -60,7 +61,9 @@ class Tracer(Protocol):
     instructions: int
     blocks: int
     limit: int
-    """The emulator is stopped at the first block entered with this many instructions run."""
+    """The emulator is stopped at the first block entered with this many instructions run, or with
+    this time on the clock of the engine that it follows.
+    """
     fpu_enabled: bool
 
     @property
@@ -70,6 +73,9 @@ class Tracer(Protocol):
     @property
     def halt(self) -> tuple[Halt, int]:
         """Why the emulator was stopped, and the address concerned."""
+
+    def follow(self, engine: NativeEngine | PythonEngine) -> None:
+        """Makes ``limit`` one of the engine's clock."""
 
     def install(self, machine: Uc) -> None:
         """Hooks into ``machine``; once, before it runs."""
@@ -94,8 +100,12 @@ class PythonTracer:
         self._code = code
         self._read = read
         self._stop = False
+        self._engine: NativeEngine | PythonEngine | None = None
         self._known: dict[tuple[int, int], tuple[Block, bool, list[Check]]] = {}
         self._end_checks: list[Check] = []
+
+    def follow(self, engine: NativeEngine | PythonEngine) -> None:
+        self._engine = engine
 
     def install(self, machine: Uc) -> None:
         machine.hook_add(UC_HOOK_BLOCK, self._enter)
@@ -112,7 +122,8 @@ class PythonTracer:
         self._end_checks = []
         if broken is not None:
             return self._halt(machine, Halt.UNALIGNED, broken)
-        if self._stop or self.instructions >= self.limit:
+        clock = self.instructions if self._engine is None else self._engine.cycle
+        if self._stop or clock >= self.limit:
             reason = Halt.STOPPED if self._stop else Halt.LIMIT_REACHED
             return self._halt(machine, reason, address)
         if not any(c.address <= address and address + size <= c.end for c in self._code):

@@ -53,6 +53,7 @@ class UartModel:
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._polls = 0
+        self._accesses = 0
 
     def reset(self) -> None:
         """As after power-on; bytes under way stay."""
@@ -61,6 +62,7 @@ class UartModel:
     def read(self, offset: int) -> int:
         """A register's 32 bits. Looking at an empty receiver again and again waits for the host."""
         family = self.family
+        self._accesses += 1
         if offset == family.status:
             if not self._incoming:
                 self._polls += 1
@@ -73,6 +75,7 @@ class UartModel:
         return self._registers.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
+        self._accesses += 1
         if offset == self.family.data_out:
             self._polls = 0
             self._outgoing.append(value & 0xFF)
@@ -93,6 +96,11 @@ class UartModel:
             data = bytes(self._outgoing)
             self._outgoing.clear()
             self._send(data)
+
+    @property
+    def accesses(self) -> int:
+        """How often the firmware has read or written a register."""
+        return self._accesses
 
     @property
     def has_byte(self) -> bool:
