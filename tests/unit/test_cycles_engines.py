@@ -46,6 +46,7 @@ def memories(draw) -> Parameters:
         prefetch_lead=draw(small),
         data_buffer=draw(st.booleans()),
         line_fill=draw(st.sampled_from([0, 0, 9])),
+        line_busy=draw(st.sampled_from([0, 12])),
         write_back=draw(small),
     )
     data = None if unified else data

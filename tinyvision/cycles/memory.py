@@ -158,7 +158,11 @@ class MemorySystem:
             if hit:
                 return 0
         if flash.line_fill:
-            return flash.line_fill + (flash.write_back if write_back else 0)
+            before = flash.write_back if write_back else 0
+            if flash.line_busy:
+                before += max(0, self._flash_free - self._clock.cycle)
+                self._flash_free = self._clock.cycle + before + flash.line_busy
+            return before + flash.line_fill
         line_bytes = cache.line_bytes if cache else flash.line_bytes
         line, last = address & ~(line_bytes - 1), self._data_line
         self._data_line = line

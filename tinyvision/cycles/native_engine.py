@@ -47,6 +47,7 @@ _FLASH_FIELDS = (
     "line_fill",
     "write_back",
     "data_buffer",
+    "line_busy",
 )
 
 _BYTE_FIELDS = ("size", "kind", "transfers", "width", "registers", "base", "index", "shift")

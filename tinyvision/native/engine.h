@@ -107,6 +107,7 @@ typedef struct {
     int32_t line_fill;               /* cycles to fill a line of an L1 cache; 0: there is none */
     int32_t write_back;
     int32_t data_buffer; /* data reads within the last line read cost no wait state */
+    int32_t line_busy;   /* cycles until all of a line has come; the next read waits for that */
 } tv_flash;
 
 typedef struct {

@@ -124,7 +124,12 @@ static uint64_t read_flash(tv_engine *e, uint32_t address)
         return 0;
     }
     if (e->flash.line_fill) {
-        return (uint64_t)(e->flash.line_fill + (write_back ? e->flash.write_back : 0));
+        uint64_t before = write_back ? (uint64_t)e->flash.write_back : 0;
+        if (e->flash.line_busy) {
+            before += e->flash_free > e->cycle ? e->flash_free - e->cycle : 0;
+            e->flash_free = e->cycle + before + (uint64_t)e->flash.line_busy;
+        }
+        return before + (uint64_t)e->flash.line_fill;
     }
     const uint32_t line_bytes =
         (uint32_t)(cache->shape.ways ? cache->shape.line_bytes : e->flash.line_bytes);

@@ -32,8 +32,9 @@ class FlashTiming:
     the line after the last one instead. ``prefetch``: the next line of instructions is read ahead,
     and is asked for ``prefetch_lead`` cycles before the core needs it. ``data_buffer``: data within
     the line that was read last cost no wait. ``line_fill``: if not 0, there are level-one caches,
-    and this is what filling one of their lines from flash costs; ``write_back`` is what is added
-    where the line in its place was dirty.
+    and this is how long the core waits for what it asked for; all of the line is there after
+    ``line_busy`` cycles, and no other data come from flash before (0: at once). ``write_back`` is
+    added where the line that makes place was dirty.
     """
 
     wait_states: int
@@ -45,6 +46,7 @@ class FlashTiming:
     prefetch_lead: int = 0
     data_buffer: bool = False
     line_fill: int = 0
+    line_busy: int = 0
     write_back: int = 0
 
 
@@ -105,6 +107,7 @@ def _flash(table: Table) -> FlashTiming:
         prefetch_lead=table.integer("prefetch_lead", high=1000, default=0),
         data_buffer=table.flag("data_buffer"),
         line_fill=table.integer("line_fill", high=1000, default=0),
+        line_busy=table.integer("line_busy", high=1000, default=0),
         write_back=table.integer("write_back", high=1000, default=0),
     )
     table.finish()

@@ -332,7 +332,9 @@ class Machine:
         if self._interrupt is not None:
             self._after_interrupt(self._interrupt, pc)
         elif error is not None:
-            if not self._slept(pc):
+            if pc >= exceptions.EXC_RETURN and self.system.active:
+                self._leave(pc)  # the emulator's Cortex-M0 does not know these addresses
+            elif not self._slept(pc):
                 is_thumb = bool(self._uc.reg_read(reg.UC_ARM_REG_XPSR) >> 24 & 1)
                 self._take(trap_of_error(error, *self._invalid, is_thumb), pc)
         elif halt in HALT_TRAPS:
