@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.fake_agent import FakeAgent, answer, behave, identity
 from tinyvision.device.link import Link
-from tinyvision.device.profile import profile
+from tinyvision.device.profile import LayerCost, profile
 from tinyvision.device.protocol import Command
 from tinyvision.device.serial_target import SerialTarget
 from tinyvision.errors import DeviceError
@@ -32,7 +32,7 @@ class HalfTwin:
     basis = "a test"
 
     def layer_costs(self, cycles):
-        return [2 * c for c in cycles], [3 * c for c in cycles]
+        return [LayerCost(2 * c, 3 * c, {"branch": c, "other": 1}) for c in cycles]
 
 
 def taken(behaviour=behave, layers=3, twin=None):
@@ -48,6 +48,7 @@ def test_measured():
     assert [layer.name for layer in result.layers] == ["op0", "op1", "op2"]
     assert [layer.kernel for layer in result.layers] == ["variant0", "variant1", "variant2"]
     assert result.instructions is None
+    assert result.stalls is None
     assert result.latency_ms == pytest.approx(6 / 100e3)
     assert sum(layer.share for layer in result.layers) == pytest.approx(1)
     assert (result.sram_peak_bytes, result.stack_peak_bytes) == (40, 100)
@@ -67,6 +68,8 @@ def test_modelled():
     assert (result.source, result.basis) == ("modelled", "a test")
     assert (result.cycles, result.instructions) == (12, 18)
     assert result.to_json()["macs_per_cycle"] == 300 / 12
+    assert result.stalls == {"branch": 6, "other": 3}
+    assert result.to_json()["layers"][1]["stalls"] == {"branch": 2, "other": 1}
 
 
 def test_many_layers_come_in_pieces():

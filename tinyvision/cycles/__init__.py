@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tinyvision.cycles.annotate import HotFunction, hot_functions
+from tinyvision.cycles.cores import CORES
 from tinyvision.cycles.costs import Cost, InstructionCost, by_function
 from tinyvision.cycles.engine import Engine, make_engine
 from tinyvision.cycles.microop import Cause
@@ -10,15 +12,18 @@ from tinyvision.cycles.parameters import basis, has_model, parameters
 from tinyvision.cycles.python_engine import PythonEngine
 
 __all__ = [
+    "CORES",
     "Cause",
     "Cost",
     "Engine",
+    "HotFunction",
     "InstructionCost",
     "NativeEngine",
     "PythonEngine",
     "basis",
     "by_function",
     "has_model",
+    "hot_functions",
     "make_engine",
     "parameters",
 ]

@@ -32,11 +32,14 @@ class CoreTiming:
     foreseen wrongly, ``mispredict_early`` where the flags were known early, ``retarget`` where only
     the target was unknown. ``exception``: entry, and as much on return.
 
-    ``basis`` says what this rests on, for whoever reads a number made of it.
+    ``macs_per_cycle``: 8-bit multiply-accumulates that the core could do in a cycle if nothing
+    else were to be done. ``basis`` says what all this rests on, for whoever reads a number made
+    of it.
     """
 
     pipeline: Pipeline
     basis: str
+    macs_per_cycle: float
     branch: int = 0
     branch_register: int = 0
     load_pc: int = 0
@@ -64,6 +67,7 @@ class CoreTiming:
 _M7 = CoreTiming(
     pipeline=Pipeline.M7,
     basis="23 published int8 images on two Cortex-M7: median error 1.0 %, worst -3.5 %",
+    macs_per_cycle=2,
     mispredict=8,
     mispredict_early=6,
     retarget=3,
@@ -78,6 +82,7 @@ CORES: dict[str, CoreTiming] = {
     "cortex-m0plus": CoreTiming(
         pipeline=Pipeline.M0,
         basis="8 published int8 images on a Cortex-M0+: median error 3.6 %, worst +33.7 %",
+        macs_per_cycle=0.5,
         branch=1,
         branch_register=1,
         load_pc=2,
@@ -89,6 +94,7 @@ CORES: dict[str, CoreTiming] = {
     "cortex-m3": CoreTiming(
         pipeline=Pipeline.M3,
         basis="Arm's manual and the Cortex-M4's rules; never compared with hardware",
+        macs_per_cycle=0.5,
         branch=2,
         branch_register=2,
         load_pc=3,
@@ -109,6 +115,7 @@ CORES: dict[str, CoreTiming] = {
     "cortex-m4": CoreTiming(
         pipeline=Pipeline.M3,
         basis="17 published int8 images on a Cortex-M4: median error 1.3 %, worst -6.6 %",
+        macs_per_cycle=2,
         branch=2,
         branch_register=2,
         load_pc=3,
@@ -130,6 +137,7 @@ CORES: dict[str, CoreTiming] = {
     "cortex-m33": CoreTiming(
         pipeline=Pipeline.M33,
         basis="20 published int8 images on two Cortex-M33: median error 1.2 %, worst -4.0 %",
+        macs_per_cycle=2,
         branch=1,
         branch_register=2,
         load_pc=3,
@@ -142,6 +150,7 @@ CORES: dict[str, CoreTiming] = {
     "cortex-m55": CoreTiming(
         pipeline=Pipeline.M55,
         basis="public descriptions of the core; no ground truth was found",
+        macs_per_cycle=8,
         branch=3,
         branch_register=3,
         load_pc=3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -13,8 +13,21 @@ from tinyvision.schedule.plan import Plan
 
 
 @dataclass(frozen=True)
+class LayerCost:
+    """What a virtual board knows of a layer. ``stalls``: cycles in which nothing was issued, by
+    cause; None where no cycle model runs.
+    """
+
+    cycles: int
+    instructions: int
+    stalls: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class LayerProfile:
-    """One layer; ``instructions`` is None where they are not counted, ``share`` is of the time."""
+    """One layer; ``instructions`` is None where they are not counted, ``share`` is of the time,
+    ``stalls`` as in ``LayerCost``.
+    """
 
     name: str
     op: str
@@ -23,12 +36,14 @@ class LayerProfile:
     instructions: int | None
     macs: int
     share: float
+    stalls: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
 class Profile:
     """``source``: measured on hardware or modelled by a virtual board; ``basis``: what a cycle is.
 
+    ``macs_per_cycle_limit``: what the core could do at most, None where that is not known.
     ``sram_peak_bytes``: bytes of the model's memory that were written to, by words;
     ``stack_peak_bytes``: of the whole firmware.
     """
@@ -40,6 +55,7 @@ class Profile:
     layers: tuple[LayerProfile, ...]
     sram_peak_bytes: int
     stack_peak_bytes: int
+    macs_per_cycle_limit: float | None = None
 
     @property
     def cycles(self) -> int:
@@ -51,6 +67,14 @@ class Profile:
         return None if None in counts else sum(filter(None, counts))
 
     @property
+    def stalls(self) -> dict[str, int] | None:
+        """Of all layers."""
+        known = [layer.stalls for layer in self.layers if layer.stalls is not None]
+        if not known:
+            return None
+        return {cause: sum(stalls[cause] for stalls in known) for cause in known[0]}
+
+    @property
     def latency_ms(self) -> float:
         return self.cycles / self.clock_mhz / 1000
 
@@ -60,10 +84,12 @@ class Profile:
             "basis": self.basis,
             "cycles": self.cycles,
             "instructions": self.instructions,
+            "stalls": self.stalls,
             "clock_mhz": self.clock_mhz,
             "latency_ms": self.latency_ms,
             "macs": self.macs,
             "macs_per_cycle": self.macs / self.cycles if self.cycles else 0.0,
+            "macs_per_cycle_limit": self.macs_per_cycle_limit,
             "sram_peak_bytes": self.sram_peak_bytes,
             "stack_peak_bytes": self.stack_peak_bytes,
             "layers": [
@@ -75,6 +101,7 @@ class Profile:
                     "instructions": layer.instructions,
                     "macs": layer.macs,
                     "share": layer.share,
+                    "stalls": layer.stalls,
                 }
                 for layer in self.layers
             ],
@@ -87,10 +114,8 @@ class Twin(Protocol):
     basis: str
     """What one cycle of the firmware's counter stands for."""
 
-    def layer_costs(self, cycles: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Cycles and instructions of the layers just profiled, whose ``cycles`` the firmware
-        gave.
-        """
+    def layer_costs(self, cycles: Sequence[int]) -> list[LayerCost]:
+        """Of the layers just profiled, whose ``cycles`` the firmware gave."""
 
 
 def profile(
@@ -117,25 +142,25 @@ def profile(
     target.paint()
     target.feed(inputs)
     cycles = target.profile(progress)
-    instructions: Sequence[int | None] = [None] * len(cycles)
-    if twin is not None:
-        cycles, instructions = twin.layer_costs(cycles)
+    modelled = twin.layer_costs(cycles) if twin is not None else None
     memory = target.memory()
     if memory.damaged_guards:
         banks = ", ".join(plan.banks[i].name for i in memory.damaged_guards if i < len(plan.banks))
         raise DeviceError("the model wrote outside its memory", identity.board, f"bank {banks}")
-    total = sum(cycles) or 1
+    costs = modelled or [LayerCost(count, 0) for count in cycles]
+    total = sum(cost.cycles for cost in costs) or 1
     layers = tuple(
         LayerProfile(
             step.op,
             step.kind,
             step.kernel.variant or step.kernel.template,
-            cost,
-            executed,
+            cost.cycles,
+            cost.instructions if modelled is not None else None,
             step.macs,
-            cost / total,
+            cost.cycles / total,
+            cost.stalls,
         )
-        for step, cost, executed in zip(plan.steps, cycles, instructions, strict=True)
+        for step, cost in zip(plan.steps, costs, strict=True)
     )
     return Profile(
         source="modelled" if twin else "measured",

@@ -1,5 +1,6 @@
 """Reports: numbers as text, pictures and pages."""
 
+from tinyvision.report.annotate_text import print_annotated
 from tinyvision.report.bench_text import print_bench
 from tinyvision.report.html import plan_html, profile_html
 from tinyvision.report.plan_svg import plan_svg
@@ -9,6 +10,7 @@ from tinyvision.report.profile_text import print_build, print_profile
 __all__ = [
     "plan_html",
     "plan_svg",
+    "print_annotated",
     "print_bench",
     "print_build",
     "print_plan",

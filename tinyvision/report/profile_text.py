@@ -23,15 +23,26 @@ def print_profile(console: Console, profile: Mapping[str, Any]) -> None:
     grid.add_row(
         "latency", f"{profile['latency_ms']:.2f} ms at {profile['clock_mhz']:g} MHz{source}"
     )
-    grid.add_row("cycles", f"{profile['cycles']:,}, {profile['macs_per_cycle']:.2f} MACs a cycle")
+    limit = profile.get("macs_per_cycle_limit")
+    at_most = f" of at most {limit:g}" if limit else ""
+    rate = f"{profile['macs_per_cycle']:.2f} MACs a cycle{at_most}"
+    grid.add_row("cycles", f"{profile['cycles']:,}, {rate}")
     if profile.get("instructions") is not None:
         grid.add_row("instructions", f"{profile['instructions']:,}")
+    if profile.get("stalls"):
+        grid.add_row("stalled", _stalls(profile["stalls"], profile["cycles"]))
     for key, title in (("sram_peak_bytes", "RAM touched"), ("stack_peak_bytes", "stack touched")):
         if profile.get(key) is not None:
             grid.add_row(title, size_text(int(profile[key])))
     console.print(grid)
     console.print()
     console.print(_layers(profile, console.width))
+
+
+def _stalls(stalls: Mapping[str, int], cycles: int) -> str:
+    """Shares of the cycles in which nothing was issued, the largest first."""
+    causes = sorted(stalls.items(), key=lambda item: -item[1])
+    return ", ".join(f"{cause.replace('_', ' ')} {n / cycles:.0%}" for cause, n in causes if n)
 
 
 def _layers(profile: Mapping[str, Any], width: int) -> Table:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tinyvision.cycles import basis, has_model
+from tinyvision.cycles import HotFunction, basis, has_model, hot_functions
+from tinyvision.device.profile import LayerCost
 from tinyvision.device.virtual.image import read_image
-from tinyvision.device.virtual.machine import Machine
+from tinyvision.device.virtual.machine import CounterRead, Machine
 from tinyvision.device.virtual.native_uart import NativeUart
 from tinyvision.device.virtual.uart import UartModel
 from tinyvision.errors import BoardError, DeviceError
@@ -81,19 +82,40 @@ class VirtualBoard:
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def layer_costs(self, cycles: Sequence[int]) -> tuple[list[int], list[int]]:
+    def layer_costs(self, cycles: Sequence[int]) -> list[LayerCost]:
         """See ``profile.Twin``. The agent reads the cycle counter around each layer and, at start,
         around an empty one.
         """
-        reads = self.machine.counter_reads
-        if len(reads) < 2 * len(cycles):
+        costs = []
+        for count, (start, stop) in zip(cycles, self._layer_reads(len(cycles)), strict=True):
+            instructions = stop.instructions - start.instructions - self.machine.counter_cost
+            stalls = None
+            if start.cost is not None and stop.cost is not None:
+                stalls = (stop.cost - start.cost).by_cause()
+            costs.append(LayerCost(count, max(0, instructions), stalls))
+        return costs
+
+    def keep_detail(self) -> None:
+        """From now on, ``hot_functions`` can be asked for; needs the cycle model."""
+        self.machine.wants_detail = True
+
+    def hot_functions(self, layer: int, layers: int) -> list[HotFunction]:
+        """Where a layer's cycles went, of the ``layers`` just profiled."""
+        symbols = self.machine.image.symbols
+
+        def name_of(address: int) -> str:
+            symbol = symbols.at(address)
+            return symbol.name if symbol else f"0x{address:08x}"
+
+        detail = self._layer_reads(layers)[layer][1].detail
+        return hot_functions(detail, name_of, self.machine.read_memory)
+
+    def _layer_reads(self, layers: int) -> list[tuple[CounterRead, CounterRead]]:
+        """The counter reads before and after each of the layers just profiled."""
+        reads = list(self.machine.counter_reads)[-2 * layers :]
+        if len(reads) < 2 * layers:
             raise DeviceError("the firmware did not read the cycle counter around each layer")
-        pairs = list(reads)[-2 * len(cycles) :]
-        counts = [
-            stop.instructions - start.instructions
-            for start, stop in zip(pairs[::2], pairs[1::2], strict=True)
-        ]
-        return list(cycles), [max(0, count - self.machine.counter_cost) for count in counts]
+        return list(zip(reads[::2], reads[1::2], strict=True))
 
     def problem(self) -> str | None:
         """The first thing that went wrong in the firmware, None if nothing did."""

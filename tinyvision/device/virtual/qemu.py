@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tinyvision.device.profile import LayerCost
 from tinyvision.errors import BoardError, ToolError
 from tinyvision.target.board import Board
 
@@ -122,10 +123,10 @@ class QemuBoard:
             self._process.wait()
         self._folder.cleanup()
 
-    def layer_costs(self, cycles: Sequence[int]) -> tuple[list[int], list[int]]:
+    def layer_costs(self, cycles: Sequence[int]) -> list[LayerCost]:
         """See ``profile.Twin``: a tick of the timer stands for almost one instruction."""
         counts = [round(ticks * self._instructions_per_tick) for ticks in cycles]
-        return counts, counts
+        return [LayerCost(count, count) for count in counts]
 
     def problem(self) -> str | None:
         """What QEMU said when it ended, None while it runs."""
