@@ -1,6 +1,6 @@
 """Faults of the emulated core: what raised them, and what the hardware's status registers say.
 
-Bits of CFSR: Armv7-M Architecture Reference Manual, B3.2.15.
+Bits of CFSR: Armv7-M Architecture Reference Manual, B3.2.15, and Armv8-M's for STKOF.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 3, 4, 5, 6
 
 # QEMU's exception numbers (target/arm/cpu.h), as Unicorn passes them on.
 EXCP_SVC, EXCP_FETCH, EXCP_EXIT = 2, 3, 8
-_EXCP_DATA, _EXCP_BKPT, _EXCP_NOCP, _EXCP_STATE = 4, 7, 17, 18
+_EXCP_DATA, _EXCP_BKPT, _EXCP_NOCP, _EXCP_STATE, _EXCP_STKOF = 4, 7, 17, 18, 19
 
 _IACCVIOL, _IBUSERR, _PRECISERR, _BFARVALID = 1 << 0, 1 << 8, 1 << 9, 1 << 15
-_UNDEFINSTR, _INVSTATE, _NOCP, _UNALIGNED = 1 << 16, 1 << 17, 1 << 19, 1 << 24
+_UNDEFINSTR, _INVSTATE, _NOCP, _STKOF, _UNALIGNED = 1 << 16, 1 << 17, 1 << 19, 1 << 20, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ _EXCEPTION_TRAPS = {
     _EXCP_BKPT: Trap(HARD_FAULT, 0, "a breakpoint without debugger"),
     _EXCP_NOCP: Trap(USAGE_FAULT, _NOCP, "use of the FPU, which is not there"),
     _EXCP_STATE: Trap(USAGE_FAULT, _INVSTATE, "invalid execution state"),
+    _EXCP_STKOF: Trap(USAGE_FAULT, _STKOF, "stack overflow: SP below its limit"),
 }
 
 
