@@ -84,6 +84,9 @@ PLL_RULES = {
     "stm32f7": (16, 1, 2, 100, 432, "pll_p"),
     "stm32f4": (16, 1, 2, 100, 432, "pll_p"),
     "stm32l4": (16, 2.66, 16, 64, 344, "pll_r"),
+    "stm32h7a3": (64, 2, 16, 128, 560, "pll_p"),
+    "stm32u5": (16, 4, 16, 128, 544, "pll_r"),
+    "stm32g0": (16, 2.66, 16, 96, 344, "pll_r"),
 }
 
 
@@ -104,11 +107,14 @@ def test_uart_clocks_follow_from_the_dividers():
         board = load_board(name)
         divided = board.clock_mhz * 1e6 / dict(board.hardware.clock.settings)[divider]
         assert divided == board.hardware.uart.clock_hz
-    h7 = load_board("stm32h7")
-    settings = dict(h7.hardware.clock.settings)
-    bus = h7.clock_mhz * 1e6 / settings["ahb_divider"] / settings["apb_divider"]
-    assert bus == h7.hardware.uart.clock_hz
-    assert load_board("stm32l4").hardware.uart.clock_hz == 120_000_000
+    for name in ("stm32h7", "stm32h7a3"):
+        h7 = load_board(name)
+        settings = dict(h7.hardware.clock.settings)
+        bus = h7.clock_mhz * 1e6 / settings["ahb_divider"] / settings["apb_divider"]
+        assert bus == h7.hardware.uart.clock_hz
+    for name in ("stm32l4", "stm32u5", "stm32g0"):  # nothing is divided
+        board = load_board(name)
+        assert board.hardware.uart.clock_hz == board.clock_mhz * 1e6
 
 
 def test_a_wrong_name_offers_the_nearest():

@@ -15,7 +15,7 @@ from tests.support import fake_model
 from tinyvision.device.link import FaultReport, Link, Rejected
 from tinyvision.device.protocol import Command, Fault, Identity, Memory, SelfTest, Status
 from tinyvision.device.virtual import open_board
-from tinyvision.errors import FitError, ToolError
+from tinyvision.errors import DeviceError, FitError, ToolError
 from tinyvision.firmware import build, pio, write_project
 from tinyvision.firmware.stack import frames
 from tinyvision.target import board_names, load_board
@@ -166,7 +166,7 @@ def test_it_boots_answers_and_computes(built, name):
             link.request(Command.RUN, struct.pack("<HH", 0, 4))
 
 
-@pytest.mark.parametrize("name", ["stm32h7", "stm32f4", "qemu-m55"])
+@pytest.mark.parametrize("name", ["stm32h7", "stm32f4", "stm32u5", "stm32g0", "qemu-m55"])
 def test_a_fault_is_reported_with_its_layer(private_platformio, tmp_path, name):
     board = load_board(name)
     result = build(write(tmp_path / "p", board, fault_in_layer=1))
@@ -187,12 +187,9 @@ def test_a_fault_is_reported_with_its_layer(private_platformio, tmp_path, name):
         assert Fault.parse(link.request(Command.FAULT)).kind == 0, "it has started over"
 
 
-@pytest.mark.parametrize("name", ["stm32h7", "stm32f4", "qemu-m55"])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_stack_that_overflows_faults(private_platformio, tmp_path, name, when):
-    """It runs out of the memory's low end; nothing is overwritten, and the agent still answers."""
-    board = load_board(name)
-    project = write(tmp_path / "p", board)
+def overflowing(path, board, when):
+    """A firmware that recurses without end before or after the agent's start."""
+    project = write(path, board)
     main = project.path / "src/main.c"
     code = (
         "static __attribute__((noinline)) int deep(volatile int n)\n"
@@ -202,12 +199,29 @@ def test_a_stack_that_overflows_faults(private_platformio, tmp_path, name, when)
     init = "tv_agent_init(&app);"
     calls = ("(void)deep(0);", init) if when == "before" else (init, "(void)deep(0);")
     main.write_text(text.replace(init, " ".join(calls)))
-    result = build(project)
+    return build(project)
+
+
+@pytest.mark.parametrize("name", ["stm32h7", "stm32f4", "stm32u5", "qemu-m55"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_stack_that_overflows_faults(private_platformio, tmp_path, name, when):
+    """It runs out of the memory's low end; nothing is overwritten, and the agent still answers."""
+    board = load_board(name)
+    result = overflowing(tmp_path / "p", board, when)
     with open_board(result.elf, board) as twin, Link(twin.port) as link:
         with pytest.raises(FaultReport) as error:
             link.identify(within_seconds=20)
         assert error.value.fault.kind in (3, 5, 6), "HardFault, BusFault or UsageFault"
         assert error.value.fault.layer is None
+
+
+def test_a_stack_that_overflows_stops_a_core_with_one_fault(private_platformio, tmp_path):
+    """Armv6-M has HardFault alone, which needs the stack itself: the core locks up."""
+    board = load_board("stm32g0")
+    result = overflowing(tmp_path / "p", board, "after")
+    with open_board(result.elf, board) as twin, Link(twin.port, witness=twin.problem) as link:
+        with pytest.raises(DeviceError, match=r"memory that is not there .*deep"):
+            link.identify(within_seconds=20)
 
 
 def test_a_second_build_is_quick_and_compiles_what_changed(private_platformio, tmp_path):
