@@ -131,6 +131,9 @@ def test_both_engines_agree(parameters, seed):
         return [program[address]] if address in program else []
 
     native, python = NativeEngine(library(), parameters, decode), PythonEngine(parameters, decode)
+    seen: dict[object, list[tuple[int, int, int, bool]]] = {native: [], python: []}
+    for engine, accesses in seen.items():
+        engine.watch(RAM, 32, lambda *access, to=accesses: to.append(access))
     for index, step in enumerate(random_trace(rng, program, 400)):
         native.play(*step)
         python.play(*step)
@@ -140,7 +143,12 @@ def test_both_engines_agree(parameters, seed):
             python.clear()
     assert native.total == python.total
     assert native.costs() == python.costs()
-    assert sum(native.total.stalls) <= native.total.cycles + native.total.executions
+    assert seen[native] == seen[python]
+    assert all(RAM <= access[1] < RAM + 32 for access in seen[native])
+    total = native.total
+    if parameters.core.pipeline in (Pipeline.M0, Pipeline.M3):  # one instruction at a time
+        assert total.cycles == total.executions + sum(total.stalls)
+    assert sum(total.stalls) <= total.cycles + total.executions
     native.clear_costs()
     assert native.costs() == []
 

@@ -5,7 +5,7 @@ void tv_play_m0(tv_engine *e, const tv_step *s)
 {
     const tv_microop *op = s->op;
     const tv_core *core = &e->core;
-    uint64_t cost = 1;
+    uint64_t cost = 1, refill = 0;
     int waited = 0;
     tv_fetch(e, op);
     switch (op->kind) {
@@ -27,20 +27,17 @@ void tv_play_m0(tv_engine *e, const tv_step *s)
         break;
     case POP_PC:
         waited = tv_read_all(e, s);
-        cost = 1u + op->registers + (uint64_t)core->load_pc;
-        tv_stall(e, BRANCHING, (uint64_t)core->load_pc);
+        refill = (uint64_t)core->load_pc;
+        cost = 1u + op->registers;
         break;
     case CALL: /* a 32-bit instruction: one cycle more than others */
-        cost = 2u + (uint64_t)core->branch;
-        tv_stall(e, BRANCHING, (uint64_t)core->branch);
+        refill = (uint64_t)core->branch;
+        cost = 2;
         break;
     case BRANCH:
     case BRANCH_IF:
     case BRANCH_REGISTER:
-        if (tv_taken(s)) {
-            cost = 1u + (uint64_t)core->branch;
-            tv_stall(e, BRANCHING, (uint64_t)core->branch);
-        }
+        refill = tv_taken(s) ? (uint64_t)core->branch : 0;
         break;
     case BARRIER:
         cost = (uint64_t)core->barrier;
@@ -51,8 +48,7 @@ void tv_play_m0(tv_engine *e, const tv_step *s)
     default:
         break;
     }
-    if (!tv_taken(s) && cost > 1) {
-        tv_stall(e, OTHER, cost - 1);
-    }
-    e->cycle += cost + (uint64_t)waited;
+    tv_stall(e, BRANCHING, refill);
+    tv_stall(e, OTHER, cost - 1);
+    e->cycle += cost + refill + (uint64_t)waited;
 }

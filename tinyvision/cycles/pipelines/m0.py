@@ -33,19 +33,16 @@ class M0(Pipeline):
             case Kind.POP_PC:
                 waited = self.memory.read_all(step)
                 refill = core.load_pc
-                cost = 1 + op.registers + refill
+                cost = 1 + op.registers
             case Kind.CALL:  # a 32-bit instruction: one cycle more than others
                 refill = core.branch
-                cost = 2 + refill
+                cost = 2
             case Kind.BRANCH | Kind.BRANCH_IF | Kind.BRANCH_REGISTER:
-                if step.taken:
-                    refill = core.branch
-                    cost = 1 + refill
+                refill = core.branch if step.taken else 0
             case Kind.BARRIER:
                 cost = core.barrier
             case Kind.SYSTEM:
                 cost = core.system
         self.clock.stall(Cause.BRANCH, refill)
-        if not step.taken and cost > 1:
-            self.clock.stall(Cause.OTHER, cost - 1)
-        self.clock.cycle += cost + waited
+        self.clock.stall(Cause.OTHER, cost - 1)
+        self.clock.cycle += cost + refill + waited
