@@ -6,14 +6,15 @@ are plain data with the keys that ``--json`` prints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tinyvision import importer
 from tinyvision.build import Compiled, Model, Progress, build, plan, silent
+from tinyvision.cycles import CORES, has_model
 from tinyvision.device import run as pictures
 from tinyvision.device import samples as sampling
 from tinyvision.device import verify as verifying
@@ -22,13 +23,14 @@ from tinyvision.device.flash import flash as write_flash
 from tinyvision.device.host import HostModel
 from tinyvision.device.host_target import HostTarget
 from tinyvision.device.link import BAUD, Link
-from tinyvision.device.oracle import oracle_for
-from tinyvision.device.profile import Profile, Twin
+from tinyvision.device.oracle import Oracle, oracle_for
+from tinyvision.device.profile import Profile
 from tinyvision.device.profile import profile as take_profile
 from tinyvision.device.serial_target import SerialTarget
 from tinyvision.device.symbols import Symbols
 from tinyvision.device.target import Target
 from tinyvision.device.virtual import QemuBoard, VirtualBoard, open_board
+from tinyvision.device.virtual.sanitizer import Sanitizer
 from tinyvision.errors import DeviceError, UserError
 from tinyvision.firmware import open_project
 from tinyvision.target import Board, load_board
@@ -46,11 +48,13 @@ class Where:
 
 
 @contextmanager
-def twin_of(elf: Path, board: Board) -> Iterator[VirtualBoard | QemuBoard]:
-    """The board's virtual twin with that firmware. What the twin found wrong goes before the
-    error that the host saw, which follows from it.
+def twin_of(
+    elf: Path, board: Board, cycles: bool | None = None
+) -> Iterator[VirtualBoard | QemuBoard]:
+    """The board's virtual twin with that firmware, ``cycles`` as in ``open_board``. What the twin
+    found wrong goes before the error that the host saw, which follows from it.
     """
-    with open_board(elf, board) as twin:
+    with open_board(elf, board, cycles=cycles) as twin:
         try:
             yield twin
         except DeviceError as error:
@@ -74,9 +78,15 @@ def serial_port(board: Board, port: str | None) -> str:
 
 @contextmanager
 def serial_target(
-    compiled: Compiled, where: Where, out: Path | None, progress: Progress
-) -> Iterator[tuple[SerialTarget, Twin | None]]:
-    """The agent that runs ``compiled``, on the board or on its twin (which is built first)."""
+    compiled: Compiled,
+    where: Where,
+    out: Path | None,
+    progress: Progress,
+    cycles: bool | None = None,
+) -> Iterator[tuple[SerialTarget, VirtualBoard | QemuBoard | None]]:
+    """The agent that runs ``compiled``, on the board or on its twin (which is built first, and
+    counts ``cycles`` as ``open_board`` says).
+    """
     macs = compiled.plan.macs_executed
     model_hash = importer.model_hash(compiled.model.data)
     if not where.virtual:
@@ -91,7 +101,7 @@ def serial_target(
         return
     elf = build(compiled, compiled.board, out=out, progress=progress).result.elf
     progress("starting the virtual board")
-    with twin_of(elf, compiled.board) as twin:
+    with twin_of(elf, compiled.board, cycles) as twin:
         link = Link(twin.port, symbols=Symbols.read(elf))
         target = SerialTarget(link, kind="virtual", model_hash=model_hash, macs=macs)
         try:
@@ -104,9 +114,9 @@ def serial_target(
 def any_target(
     compiled: Compiled, where: Where, out: Path | None, progress: Progress
 ) -> Iterator[Target]:
-    """As ``serial_target``, or the generated C on this computer."""
+    """As ``serial_target``, or the generated C on this computer; no cycles are modelled."""
     if not where.host:
-        with serial_target(compiled, where, out, progress) as (target, _):
+        with serial_target(compiled, where, out, progress, cycles=False) as (target, _):
             yield target
         return
     progress("compiling for this computer")
@@ -174,26 +184,59 @@ def verify(
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
     out: Path | None = None,
+    sanitize: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Compares every output with the oracle, bit for bit; the keys of ``verify --json``.
 
     ``inputs``: an ``.npz`` to take the samples (and perhaps what they must give) from; else
-    ``samples`` are drawn from ``seed``.
+    ``samples`` are drawn from ``seed``. ``sanitize``: also watch every access on the virtual board
+    and give ``findings``, one text each.
     """
     compiled = _compiled(model, board, schedule_kind, sram_limit)
     source = compiled.model.graph
     drawn = sampling.read(inputs, source) if inputs else sampling.draw(source, samples, seed)
     oracle = oracle_for(source, compiled.model.data)
+
+    def on_sample(done: int) -> None:
+        progress(f"verifying, {done} of {len(drawn.inputs)} samples done")
+
+    if sanitize:
+        return _sanitized(compiled, where, drawn, oracle, out, progress, on_sample)
     with any_target(compiled, where, out, progress) as target:
         return verifying.verify(
-            compiled.graph,
-            compiled.plan,
-            target,
-            drawn,
-            oracle,
-            lambda done: progress(f"verifying, {done} of {len(drawn.inputs)} samples done"),
+            compiled.graph, compiled.plan, target, drawn, oracle, on_sample
         ).to_json()
+
+
+def _sanitized(
+    compiled: Compiled,
+    where: Where,
+    drawn: sampling.Samples,
+    oracle: Oracle,
+    out: Path | None,
+    progress: Progress,
+    on_sample: Callable[[int], None],
+) -> dict[str, Any]:
+    """Verifies layer by layer with every access to the model's memory watched."""
+    if not where.virtual:
+        raise UserError("accesses can be watched on a virtual board only", hint="Add --virtual.")
+    built = build(compiled, compiled.board, out=out, progress=progress).result
+    with serial_target(compiled, where, out, progress, cycles=True) as (target, twin):
+        if not isinstance(twin, VirtualBoard):
+            raise UserError("this board's twin cannot watch accesses", compiled.board.name)
+        sanitizer = Sanitizer(compiled.plan, compiled.board, twin.machine, Symbols.read(built.elf))
+        target.paint()
+        result = verifying.verify(
+            compiled.graph, compiled.plan, target, drawn, oracle, on_sample, sanitizer
+        )
+        findings = [str(found) for found in sanitizer.findings]
+        findings += [str(fault) for fault in twin.machine.findings]
+        touched = target.memory().stack_peak_bytes
+    bound = built.firmware_stack_bytes
+    if bound is not None and touched > bound:
+        findings.append(f"{touched} bytes of stack used, beyond the bound of {bound}")
+    return result.to_json() | {"findings": findings}
 
 
 def profile(
@@ -211,13 +254,73 @@ def profile(
     drawn = sampling.draw(compiled.model.graph, 1)
     layers = len(compiled.plan.steps)
     with serial_target(compiled, where, out, progress) as (target, twin):
-        return compiled, take_profile(
+        taken = take_profile(
             compiled.plan,
             target,
             drawn.inputs[0],
             twin,
             lambda done: progress(f"profiling, {done} of {layers} layers done"),
         )
+    return compiled, replace(taken, macs_per_cycle_limit=_mac_limit(compiled.board))
+
+
+def annotate(
+    model: str | Path | Model | Compiled,
+    board: str | Path | Board,
+    layer: int | str,
+    *,
+    schedule_kind: str = "auto",
+    sram_limit: int | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """The code of one layer, by number or name, with the cycles that each instruction took on the
+    board's virtual twin: ``index``, ``name``, ``kernel``, ``cycles``, ``instructions``, ``macs``,
+    ``macs_per_cycle_limit``, ``stalls``, ``basis``, and ``functions``, a list of what
+    ``HotFunction.to_json`` gives.
+    """
+    compiled = _compiled(model, board, schedule_kind, sram_limit)
+    steps = compiled.plan.steps
+    index = _layer_index([step.op for step in steps], layer)
+    if not has_model(compiled.board):
+        raise UserError(
+            "there is no cycle model of this board",
+            compiled.board.name,
+            "its board file has no section [timing], or its core no model",
+        )
+    drawn = sampling.draw(compiled.model.graph, 1)
+    where = Where(virtual=True)
+    with serial_target(compiled, where, out, progress) as (target, twin):
+        assert isinstance(twin, VirtualBoard)
+        twin.keep_detail()
+        result = take_profile(compiled.plan, target, drawn.inputs[0], twin)
+        functions = twin.hot_functions(index, len(steps))
+    profiled = result.to_json()["layers"][index]
+    return {
+        "index": index,
+        "basis": result.basis,
+        "macs_per_cycle_limit": _mac_limit(compiled.board),
+        **profiled,
+        "functions": [function.to_json() for function in functions],
+    }
+
+
+def _mac_limit(board: Board) -> float | None:
+    core = CORES.get(board.core.name)
+    return core.macs_per_cycle if core else None
+
+
+def _layer_index(names: list[str], layer: int | str) -> int:
+    """The number of a layer given by number or name; UserError where there is none."""
+    text = str(layer)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    if text in names:
+        return names.index(text)
+    raise UserError(
+        f"there is no layer '{text}'",
+        hint=f"Layers are numbered from 0 to {len(names) - 1}; 'tinyvision profile' lists them.",
+    )
 
 
 def run(

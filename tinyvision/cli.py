@@ -332,6 +332,9 @@ def verify(
     ] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many random inputs.")] = 10,
     seed: Annotated[int, typer.Option("--seed", help="Of the random inputs.")] = 0,
+    sanitize: Annotated[
+        bool, typer.Option("--sanitize", help="Also watch every access to memory (--virtual).")
+    ] = False,
     schedule: ScheduleOpt = "auto",
     sram: SramOpt = None,
     out: OutOpt = None,
@@ -352,6 +355,7 @@ def verify(
             inputs=inputs,
             samples=samples,
             seed=seed,
+            sanitize=sanitize,
             schedule_kind=schedule,
             sram_limit=byte_count(sram),
             out=resolve_out(out, name),
@@ -370,7 +374,9 @@ def verify(
             f"{result['target']}, by up to {result['max_abs_diff']:g}; first layer that differs: "
             f"{result['first_divergent_layer']}"
         )
-    if result["mismatches"]:
+    for finding in result.get("findings", ()):
+        errors.print(f"[red]found[/] {escape(finding)}", soft_wrap=True, highlight=False)
+    if result["mismatches"] or result.get("findings"):
         raise typer.Exit(1)
 
 
@@ -381,6 +387,13 @@ def profile(
     virtual: VirtualOpt = False,
     port: PortOpt = None,
     html: HtmlOpt = None,
+    annotate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Instead, the code of that layer (number or name) with its cycles; on the twin.",
+        ),
+    ] = None,
     schedule: ScheduleOpt = "auto",
     sram: SramOpt = None,
     out: OutOpt = None,
@@ -388,12 +401,31 @@ def profile(
 ) -> None:
     """Time and memory, layer by layer."""
     from tinyvision.api import Where
+    from tinyvision.api import annotate as annotate_layer
     from tinyvision.api import profile as measure
-    from tinyvision.report import print_profile, profile_html
+    from tinyvision.report import print_annotated, print_profile, profile_html
 
     if virtual and port is not None:
         raise typer.BadParameter("choose one of --virtual and --port")
+    if annotate is not None and port is not None:
+        raise typer.BadParameter("--annotate needs the virtual board")
     name = resolve_board(board)
+    if annotate is not None:
+        with working("profiling") as progress:
+            layer = annotate_layer(
+                resolve_model(model),
+                name,
+                annotate,
+                schedule_kind=schedule,
+                sram_limit=byte_count(sram),
+                out=resolve_out(out, name),
+                progress=progress,
+            )
+        if as_json:
+            emit_json(layer)
+        else:
+            print_annotated(console, layer)
+        return
     with working("profiling") as progress:
         compiled, measured = measure(
             resolve_model(model),

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tinyvision.cycles.costs import Cost, InstructionCost
 from tinyvision.cycles.decode import decode
-from tinyvision.cycles.microop import MicroOp
+from tinyvision.cycles.microop import MicroOp, Watch
 from tinyvision.cycles.native_engine import NativeEngine
 from tinyvision.cycles.parameters import Parameters
 from tinyvision.cycles.python_engine import PythonEngine
@@ -43,6 +43,11 @@ class Engine(Protocol):
         """Plays the instruction at ``address``: ``access`` is the address of its first load or
         store, ``executed`` false if its condition failed, ``next_wide`` true if the instruction
         that runs next, at ``next_address``, has 32 bits.
+        """
+
+    def watch(self, address: int, size_bytes: int, on_access: Watch) -> None:
+        """Tells of every access that begins in ``[address, address + size_bytes)``, once it has
+        happened.
         """
 
     def costs(self) -> list[InstructionCost]:

@@ -4,8 +4,12 @@ the same enumerations.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+
+Watch = Callable[[int, int, int, bool], None]
+"""Is told of an access: address of the instruction, of the data, its bytes, whether it stores."""
 
 FLAGS_BIT = 16
 FPU_BIT = 32
@@ -58,6 +62,16 @@ class Kind(IntEnum):
     VECTOR_LOAD = 39
     VECTOR_STORE = 40
     VECTOR_GATHER = 41
+
+
+_STORES = {
+    Kind.STORE,
+    Kind.STORE_MULTIPLE,
+    Kind.STORE_DOUBLE,
+    Kind.FP_STORE,
+    Kind.FP_STORE_MULTIPLE,
+    Kind.VECTOR_STORE,
+}
 
 
 class Flag(IntEnum):
@@ -125,6 +139,10 @@ class MicroOp:
     @property
     def end(self) -> int:
         return self.address + self.size
+
+    @property
+    def stores(self) -> bool:
+        return self.kind in _STORES
 
     @property
     def branches(self) -> bool:

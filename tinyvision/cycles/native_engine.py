@@ -7,11 +7,12 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from tinyvision.cycles.costs import Cost, InstructionCost
-from tinyvision.cycles.microop import Cause, MicroOp
+from tinyvision.cycles.microop import Cause, MicroOp, Watch
 from tinyvision.cycles.parameters import Parameters
 from tinyvision.target.timing import CacheTiming, FlashTiming
 
 _DECODE = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
+_WATCH = ctypes.CFUNCTYPE(None, *(ctypes.c_uint32,) * 4)
 _CORE_FIELDS = (
     "pipeline",
     "branch",
@@ -107,6 +108,9 @@ class _Engine(ctypes.Structure):
         ("reg_read", ctypes.c_void_p),
         ("decode", _DECODE),
         ("registers", ctypes.c_int32 * 16),
+        ("watch", _WATCH),
+        ("watch_address", ctypes.c_uint32),
+        ("watch_bytes", ctypes.c_uint32),
     )
 
 
@@ -173,6 +177,14 @@ class NativeEngine:
         self.library.tv_engine_play(
             self.pointer, address, access, executed, next_address, next_wide
         )
+
+    def watch(self, address: int, size_bytes: int, on_access: Watch) -> None:
+        def told(pc: int, address: int, size_bytes: int, is_store: int) -> None:
+            on_access(pc, address, size_bytes, bool(is_store))
+
+        engine = self.pointer.contents
+        engine.watch_address, engine.watch_bytes = address, size_bytes
+        self._watch = engine.watch = _WATCH(told)
 
     def costs(self) -> list[InstructionCost]:
         engine = self.pointer.contents

@@ -8,7 +8,7 @@ from tinyvision.cycles.clock import Account, Clock, Step
 from tinyvision.cycles.cores import Pipeline as PipelineName
 from tinyvision.cycles.costs import Cost, InstructionCost
 from tinyvision.cycles.memory import MemorySystem
-from tinyvision.cycles.microop import NO_REGISTER, MicroOp
+from tinyvision.cycles.microop import NO_REGISTER, MicroOp, Watch
 from tinyvision.cycles.parameters import Parameters
 from tinyvision.cycles.pipelines.m0 import M0
 from tinyvision.cycles.pipelines.m3 import M3
@@ -39,6 +39,8 @@ class PythonEngine:
         self._ops: dict[int, MicroOp] = {}
         self._accounts: dict[int, Account] = {}
         self._pending: tuple[MicroOp, int] | None = None
+        self._watched = range(0)
+        self._on_access: Watch | None = None
 
     @property
     def cycle(self) -> int:
@@ -61,6 +63,10 @@ class PythonEngine:
         op = self._find(address)
         if op is not None:
             self._play(op, Step(op, access, executed, next_address, next_wide))
+
+    def watch(self, address: int, size_bytes: int, on_access: Watch) -> None:
+        self._watched = range(address, address + size_bytes)
+        self._on_access = on_access
 
     def costs(self) -> list[InstructionCost]:
         return [
@@ -109,6 +115,8 @@ class PythonEngine:
         return self._ops.get(address)
 
     def _play(self, op: MicroOp, step: Step) -> None:
+        if step.executed and op.transfers and step.address in self._watched and self._on_access:
+            self._on_access(op.address, step.address, op.transfers * op.width, op.stores)
         clock = self._clock
         before = clock.cycle
         clock.account = self._accounts.setdefault(op.address, Account())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,6 +49,19 @@ class VerifyResult:
         }
 
 
+class Observer(Protocol):
+    """Watches a target from layer to layer."""
+
+    def begin(self) -> None:
+        """An inference begins; its inputs come next."""
+
+    def enter(self, layer: int) -> None:
+        """A layer is about to run."""
+
+    def leave(self) -> None:
+        """It has run."""
+
+
 def verify(
     graph: Graph,
     plan: Plan,
@@ -56,9 +69,11 @@ def verify(
     samples: Samples,
     oracle: Oracle,
     progress: Callable[[int], None] = lambda samples_done: None,
+    observer: Observer | None = None,
 ) -> VerifyResult:
     """Runs every sample on ``target``. ``graph`` is the one that ``plan`` schedules (after the
-    passes); the samples' own expectations go before ``oracle``.
+    passes); the samples' own expectations go before ``oracle``. With an ``observer``, layer by
+    layer.
     """
     mismatches = values = 0
     largest = 0.0
@@ -66,7 +81,10 @@ def verify(
     for number, inputs in enumerate(samples.inputs):
         progress(number)
         want = samples.expected[number] if samples.expected else oracle.run(inputs)
-        got = infer(target, inputs)
+        if observer is None:
+            got = infer(target, inputs)
+        else:
+            got = _infer_observed(target, inputs, len(plan.steps), observer)
         for expected, actual in zip(want, got, strict=True):
             count, difference = compare(expected, actual)
             values += expected.size
@@ -102,6 +120,18 @@ def infer(target: Target, inputs: Sequence[Array], attempts: int = 2) -> list[Ar
             continue
     target.feed(inputs)
     target.run()
+    return target.fetch()
+
+
+def _infer_observed(
+    target: Target, inputs: Sequence[Array], layers: int, observer: Observer
+) -> list[Array]:
+    observer.begin()
+    target.feed(inputs)
+    for layer in range(layers):
+        observer.enter(layer)
+        target.run(layer, 1)
+        observer.leave()
     return target.fetch()
 
 

@@ -177,10 +177,21 @@ static int64_t find(tv_engine *e, uint64_t guess, uint32_t address)
     return (int64_t)e->table[i] - 1;
 }
 
+static int is_store(const tv_microop *op)
+{
+    return op->kind == STORE || op->kind == STORE_MULTIPLE || op->kind == STORE_DOUBLE ||
+           op->kind == FP_STORE || op->kind == FP_STORE_MULTIPLE || op->kind == VECTOR_STORE;
+}
+
 static void play(tv_engine *e, uint64_t number, uint32_t address, int executed, uint32_t next,
                  int next_wide)
 {
     const tv_step step = {&e->op[number], address, next, (uint8_t)executed, (uint8_t)next_wide};
+    if (e->watch && executed && step.op->transfers &&
+        address - e->watch_address < e->watch_bytes) {
+        e->watch(step.op->address, address, (uint32_t)step.op->transfers * step.op->width,
+                 (uint32_t)is_store(step.op));
+    }
     const uint64_t before = e->cycle;
     e->account = &e->cost[number];
     switch ((tv_pipeline)e->core.pipeline) {

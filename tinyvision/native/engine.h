@@ -131,6 +131,9 @@ struct tv_engine {
     int (*reg_read)(void *machine, int reg, void *value);
     void (*decode)(uint32_t address);
     int32_t registers[16]; /* the emulator's numbers of r0 to r15 */
+    /* Told of every access to these addresses, once it has happened; may be NULL. */
+    void (*watch)(uint32_t pc, uint32_t address, uint32_t bytes, uint32_t is_store);
+    uint32_t watch_address, watch_bytes;
     /* The rest is the engine's own. */
 
     tv_core core;

@@ -24,6 +24,7 @@ from tinyvision.cycles import (
     make_engine,
     parameters,
 )
+from tinyvision.cycles.microop import Watch
 from tinyvision.device.virtual import exceptions, system
 from tinyvision.device.virtual.blocks import find_access
 from tinyvision.device.virtual.following import follow
@@ -270,6 +271,12 @@ class Machine:
         self._idle_cycles += int(seconds * self.board.clock_mhz * 1e6)
 
     # ---- running -------------------------------------------------------------------------------
+
+    def watch(self, address: int, size_bytes: int, on_access: Watch) -> None:
+        """Tells of every access there, from the core's thread. Takes the cycle model."""
+        if self._engine is None:
+            raise ValueError("accesses are seen by the cycle model only")
+        self._engine.watch(address, size_bytes, on_access)
 
     def stop(self) -> None:
         """Makes ``run`` return soon."""
