@@ -6,7 +6,7 @@ enum { IN_BYTES = 8192, OUT_BYTES = 4096 };
 
 typedef struct {
     /* Registers by offset, bits by mask; see UartFamily. */
-    uint32_t status, always, received, data_in, data_out, idle_polls;
+    uint32_t status, always, received, empty, data_in, data_out, idle_polls;
     /* Bytes on their way, and how often an empty receiver was looked at in a row. */
     uint32_t in_position, in_length, out_length, polls;
     uint32_t accesses; /* reads and writes of any register so far */
@@ -25,7 +25,8 @@ static uint32_t read_word(tv_uart *uart, uint32_t offset)
         if (!has_byte && ++uart->polls > uart->idle_polls) {
             uart->wait();
         }
-        return uart->always | (uart->in_position < uart->in_length ? uart->received : 0);
+        return uart->always |
+               (uart->in_position < uart->in_length ? uart->received : uart->empty);
     }
     if (offset == uart->data_in) {
         uart->polls = 0;

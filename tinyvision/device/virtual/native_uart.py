@@ -18,7 +18,7 @@ _WRITE = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
 
 class _Uart(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_uint32) for name in ("status", "always", "received")),
+        *((name, ctypes.c_uint32) for name in ("status", "always", "received", "empty")),
         *((name, ctypes.c_uint32) for name in ("data_in", "data_out", "idle_polls")),
         *((name, ctypes.c_uint32) for name in ("in_position", "in_length", "out_length", "polls")),
         ("accesses", ctypes.c_uint32),
@@ -48,13 +48,14 @@ class NativeUart(UartModel):
             family.status,
             family.always,
             family.received,
+            family.empty,
             family.data_in,
             family.data_out,
             IDLE_POLLS,
             wait=_ACTION(lambda: self.fetch(wait=True)),
             flush=_ACTION(self.flush),
             read=_READ(lambda offset: self._registers.get(offset, 0)),
-            write=_WRITE(self._registers.__setitem__),
+            write=_WRITE(self._store),
         )
 
     def map(self, machine: Uc, address: int, size: int) -> None:

@@ -14,8 +14,9 @@ IDLE_POLLS = 16
 @dataclass(frozen=True)
 class UartFamily:
     """Registers by offset. ``always``: status bits that never change (transmitter empty, ready);
-    ``received``: the bit that says a byte is there. ``interrupt``: offset and mask of the bit that
-    lets reception interrupt.
+    ``received``: the bits that say a byte is there, ``empty`` those that say the contrary.
+    ``interrupt``: offset and mask of the bit that lets reception interrupt. ``fixed``: registers
+    that read the same whatever is written, with their values.
     """
 
     status: int
@@ -24,13 +25,21 @@ class UartFamily:
     data_in: int
     data_out: int
     interrupt: tuple[int, int]
+    empty: int = 0
+    fixed: tuple[tuple[int, int], ...] = ()
 
 
 FAMILIES = {
     # USART of F2 and F4 (RM0383 19.6): SR.TXE, TC, RXNE; DR; CR1.RXNEIE.
     "stm32_v1": UartFamily(0x00, 0xC0, 0x20, 0x04, 0x04, (0x0C, 0x20)),
-    # USART and LPUART of F7, H7, L4, U5 (RM0433 48.7): ISR.REACK, TEACK, TXE, TC, RXNE; RDR; TDR.
+    # USART and LPUART of F7, H7, L4, G0, U5 (RM0433 48.7): ISR.REACK, TEACK, TXE, TC, RXNE; RDR;
+    # TDR.
     "stm32_v2": UartFamily(0x1C, 0x6000C0, 0x20, 0x24, 0x28, (0x00, 0x20)),
+    # PL011 (DDI 0183): FR.TXFE, RXFE; DR; IMSC.RXIM.
+    "pl011": UartFamily(0x18, 0x80, 0, 0x00, 0x00, (0x38, 0x10), empty=0x10),
+    # UART of nRF52 (product specification): EVENTS_RXDRDY; RXD; TXD; INTENSET.RXDRDY;
+    # EVENTS_TXDRDY, as every byte is out at once.
+    "nrf": UartFamily(0x108, 0, 1, 0x518, 0x51C, (0x304, 0x04), fixed=((0x11C, 1),)),
 }
 
 
@@ -49,7 +58,7 @@ class UartModel:
             )
         self.family = FAMILIES[driver]
         self._receive, self._send = receive, send
-        self._registers: dict[int, int] = {}
+        self._registers: dict[int, int] = dict(self.family.fixed)
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._polls = 0
@@ -58,6 +67,7 @@ class UartModel:
     def reset(self) -> None:
         """As after power-on; bytes under way stay."""
         self._registers.clear()
+        self._registers.update(self.family.fixed)
 
     def read(self, offset: int) -> int:
         """A register's 32 bits. Looking at an empty receiver again and again waits for the host."""
@@ -68,7 +78,7 @@ class UartModel:
                 self._polls += 1
                 if self._polls > IDLE_POLLS:
                     self.fetch(wait=True)
-            return family.always | (family.received if self._incoming else 0)
+            return family.always | (family.received if self._incoming else family.empty)
         if offset == family.data_in:
             self._polls = 0
             return self._incoming.pop(0) if self._incoming else 0
@@ -82,6 +92,11 @@ class UartModel:
             if len(self._outgoing) >= 1024:
                 self.flush()
         else:
+            self._store(offset, value)
+
+    def _store(self, offset: int, value: int) -> None:
+        """A write to a register other than that for data."""
+        if all(offset != register for register, _ in self.family.fixed):
             self._registers[offset] = value
 
     def fetch(self, wait: bool) -> None:
