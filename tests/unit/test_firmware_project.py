@@ -13,6 +13,7 @@ from tinyvision.firmware import project as project_module
 from tinyvision.firmware.project import MANIFEST, open_project, write_project
 from tinyvision.firmware.render import USER_FILES, render_project
 from tinyvision.target import load_board
+from tinyvision.target.board import Boot
 
 BOARD = load_board("stm32f4")
 
@@ -186,3 +187,6 @@ def test_drivers_and_their_settings_must_match():
         render(with_clock("stm32f4", (*settings, ("warp", 9))))
     with pytest.raises(BoardError, match="no firmware for this board"):
         render(load_board("host"))
+    booted = replace(BOARD.hardware, boot=Boot("rom", "flash"))
+    with pytest.raises(BoardError, match="no boot driver 'rom'"):
+        render(replace(BOARD, hardware=booted))

@@ -13,11 +13,13 @@ from tinyvision.target import board_names, load_board
 from tinyvision.target.load import GUARD_BYTES
 
 NAMES = board_names()
+FIRST_PERIPHERAL = 0x4000_0000
 REAL = [name for name in NAMES if load_board(name).hardware]
 
 
 def test_the_boards_that_are_promised_are_there():
-    assert {"stm32h7", "stm32f7", "stm32f4", "stm32l4", "qemu-m55", "host"} <= set(NAMES)
+    stm32 = {f"stm32{family}" for family in ("h7", "h7a3", "f7", "f4", "l4", "u5", "g0")}
+    assert stm32 | {"nrf52840", "rp2040", "rp2350", "qemu-m55", "host"} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,9 +63,9 @@ def test_registers_that_start_up_touches_exist_on_the_twin(name):
     hardware = load_board(name).hardware
     if hardware.twin.engine != "unicorn":
         pytest.skip("QEMU has its own peripherals")
-    settings = dict(hardware.uart.settings)
     touched = [bit.register for bit in (*hardware.layout.enables, *hardware.uart.enables)]
-    touched += [hardware.uart.base, settings["tx_gpio"], settings["rx_gpio"]]
+    settings = (*hardware.uart.settings, *hardware.clock.settings)
+    touched += [hardware.uart.base, *(v for _, v in settings if v >= FIRST_PERIPHERAL)]
     blocks = [(b.address, b.address + b.size_bytes) for b in hardware.twin.peripherals]
     for register in touched:
         assert any(low <= register < high for low, high in blocks), hex(register)
@@ -88,6 +90,18 @@ PLL_RULES = {
     "stm32u5": (16, 4, 16, 128, 544, "pll_r"),
     "stm32g0": (16, 2.66, 16, 96, 344, "pll_r"),
 }
+
+
+@pytest.mark.parametrize("name", ["rp2040", "rp2350"])
+def test_pll_settings_of_rp2_give_the_clock_within_the_limits(name):
+    """RP2040 data sheet 2.18.2, RP2350 data sheet 8.6.2."""
+    board = load_board(name)
+    settings = dict(board.hardware.clock.settings)
+    vco = 12 / settings["pll_refdiv"] * settings["pll_fbdiv"]
+    assert 750 <= vco <= 1600 and 16 <= settings["pll_fbdiv"] <= 320
+    assert 7 >= settings["pll_postdiv1"] >= settings["pll_postdiv2"] >= 1
+    assert vco / settings["pll_postdiv1"] / settings["pll_postdiv2"] == board.clock_mhz
+    assert board.hardware.uart.clock_hz == board.clock_mhz * 1e6
 
 
 @pytest.mark.parametrize("name", PLL_RULES)
@@ -153,6 +167,7 @@ def test_a_path_serves_as_well(tmp_path):
         ("[tested]", "[tested]\nmoon = 'never'", "unknown key 'moon'"),
         ("size = 0x2_0000", "size = 0x2000", "nothing is left of bank 'sram'"),
         ("size = 0x2_0000", "size = 0xF000_0000", "32-bit map"),
+        ("[clock]", "[boot]\ndriver = 'x'\nmemory = 'rom'\n[clock]", "no memory 'rom'"),
         ('kind = "sram"', 'kind = "cheese"', "'cheese' is no kind"),
         ('ram = "sram"', 'ram = "rams"', "no memory 'rams'"),
         ("stack_bytes = 0x1000", "stack_bytes = 100", "stack_bytes.*must be in"),

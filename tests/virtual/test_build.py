@@ -99,6 +99,18 @@ def test_vector_table(built, name):
         assert code.address <= handler < code.end
 
 
+@pytest.mark.parametrize("name", [n for n in BOARDS if load_board(n).hardware.boot])
+def test_the_boot_rom_finds_what_it_wants(built, name):
+    """The second stage at the very start, the image definition within the first 4 KB."""
+    board, result, _ = built(name)
+    start = min(m.address for m in board.hardware.memories if m.kind == "flash")
+    address, size, _ = sections(result.elf)[".boot"]
+    if board.hardware.boot.memory == board.hardware.layout.vectors:
+        assert start < address and address + size <= start + 4096
+    else:
+        assert address == start
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_sections_lie_in_their_memories(built, name):
     board, result, _ = built(name)
@@ -128,7 +140,8 @@ def test_sizes_and_stack(built, name):
     board, result, _ = built(name)
     sizes = result.sizes
     binary = result.bin.stat().st_size
-    if board.hardware.layout.vectors == board.hardware.layout.code:
+    layout, boot = board.hardware.layout, board.hardware.boot
+    if {layout.vectors, boot.memory if boot else layout.code} == {layout.code}:
         assert 0 <= binary - sizes.flash_total_bytes < 64, "alignment at most"
     assert sizes.bss_bytes > board.hardware.layout.stack_bytes + fake_model.BANK0_BYTES
     # Layer 1 keeps 100 bytes in a function that it calls through a pointer.
@@ -219,9 +232,12 @@ def test_a_stack_that_overflows_stops_a_core_with_one_fault(private_platformio, 
     """Armv6-M has HardFault alone, which needs the stack itself: the core locks up."""
     board = load_board("stm32g0")
     result = overflowing(tmp_path / "p", board, "after")
-    with open_board(result.elf, board) as twin, Link(twin.port, witness=twin.problem) as link:
-        with pytest.raises(DeviceError, match=r"memory that is not there .*deep"):
-            link.identify(within_seconds=20)
+    with (
+        open_board(result.elf, board) as twin,
+        Link(twin.port, witness=twin.problem) as link,
+        pytest.raises(DeviceError, match=r"memory that is not there .*deep"),
+    ):
+        link.identify(within_seconds=20)
 
 
 def test_a_second_build_is_quick_and_compiles_what_changed(private_platformio, tmp_path):

@@ -17,12 +17,15 @@ from tinyvision.firmware import build, write_project
 from tinyvision.target import load_board
 
 
-@pytest.fixture(scope="module")
-def project(private_platformio, tmp_path_factory):
-    board = load_board("stm32h7")
-    folder = tmp_path_factory.mktemp("flash") / "firmware"
+def built(folder, name):
+    board = load_board(name)
     library, banks = fake_model.library(board), fake_model.banks(board)
     return build(write_project(folder, board, "fake", library, banks)).project
+
+
+@pytest.fixture(scope="module")
+def project(private_platformio, tmp_path_factory):
+    return built(tmp_path_factory.mktemp("flash") / "firmware", "stm32h7")
 
 
 @pytest.fixture
@@ -75,6 +78,17 @@ def test_jlink_gets_its_script(project, tools):
     assert "firmware.hex" in script
 
 
+def test_a_pico_by_its_own_usb_or_by_a_debug_probe(private_platformio, tmp_path, tools):
+    project, board = built(tmp_path / "pico", "rp2040"), load_board("rp2040")
+    tools("picotool")
+    assert flash(project, board).protocol == "picotool"
+    tools("openocd")
+    assert flash(project, board).protocol == "openocd"
+    by_usb, by_probe = tools.calls.read_text().splitlines()
+    assert by_usb == repr(["load", "--verify", "--execute", str(project.elf)])
+    assert "'-f', 'interface/cmsis-dap.cfg', '-f', 'target/rp2040.cfg'" in by_probe
+
+
 def test_a_failing_uploader_is_told(project, tools):
     tools("openocd", status=1)
     with pytest.raises(ToolError, match=r"flashing through openocd failed.*Error 1"):
@@ -85,6 +99,8 @@ def test_builtin_pyocd_targets_come_first(monkeypatch):
     monkeypatch.setattr(flash_module, "_installed", lambda protocol: True)
     assert choose_upload(load_board("stm32h7")).protocol == "pyocd"
     assert choose_upload(load_board("stm32f7")).protocol == "openocd"
+    for name in ("nrf52840", "rp2040", "rp2350"):
+        assert choose_upload(load_board(name)).protocol == "pyocd"
 
 
 def test_mistakes_are_told(project, tools, tmp_path):

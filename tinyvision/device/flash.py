@@ -23,6 +23,7 @@ TOOLS = {
     "openocd": ("openocd", "apt install openocd"),
     "st-flash": ("st-flash", "apt install stlink-tools"),
     "jlink": ("JLinkExe", "install SEGGER's J-Link software"),
+    "picotool": ("picotool", "github.com/raspberrypi/picotool"),
 }
 """Protocol to the program it needs and how to get that."""
 

@@ -80,8 +80,10 @@ def render_project(
 
 
 def driver_files(hardware: Hardware) -> list[str]:
-    """Names of the C drivers that a board needs, of those in ``firmware/platform/bsp``."""
+    """Names of the drivers that a board needs, of those in ``firmware/platform/bsp``."""
+    boot = [f"boot_{hardware.boot.driver}.S"] if hardware.boot else []
     return [
+        *boot,
         f"clock_{hardware.clock.driver}.c",
         f"uart_{hardware.uart.driver}.c",
         f"cycles_{hardware.cycle_counter}.c",
@@ -92,6 +94,8 @@ def _check_settings(board: Board, bsp: Path) -> None:
     """Every setting of a board must be one that its driver reads, and the reverse."""
     hardware = board.hardware
     assert hardware is not None
+    if hardware.boot and not (bsp / f"boot_{hardware.boot.driver}.S").is_file():
+        raise BoardError(f"there is no boot driver '{hardware.boot.driver}'", board.name)
     for kind, driver, settings in (
         ("clock", hardware.clock.driver, hardware.clock.settings),
         ("uart", hardware.uart.driver, hardware.uart.settings),

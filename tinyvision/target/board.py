@@ -65,6 +65,16 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Boot:
+    """What the chip's boot ROM wants to find in a memory before it starts the firmware: the source
+    ``boot_<driver>.S``.
+    """
+
+    driver: str
+    memory: str
+
+
+@dataclass(frozen=True)
 class Clock:
     """How start-up brings the core to full speed: the C driver ``clock_<driver>.c`` and its
     numbers, which reach it as ``BOARD_CLOCK_<KEY>``.
@@ -166,6 +176,7 @@ class Hardware:
     uart: Uart
     uploads: tuple[Upload, ...]
     twin: Twin
+    boot: Boot | None = None
 
     def memory(self, name: str) -> Memory:
         """The memory of that name; the loader has made sure that all names used exist."""

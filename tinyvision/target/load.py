@@ -11,6 +11,7 @@ from tinyvision.resources import data_folder
 from tinyvision.target.board import (
     Bank,
     Board,
+    Boot,
     Clock,
     Hardware,
     Layout,
@@ -37,7 +38,7 @@ GUARD_BYTES = 16
 
 MEMORY_KINDS = ("flash", "tcm", "sram", "dram")
 CYCLE_COUNTERS = ("dwt", "systick")
-UPLOAD_PROTOCOLS = ("pyocd", "openocd", "st-flash", "jlink")
+UPLOAD_PROTOCOLS = ("pyocd", "openocd", "st-flash", "jlink", "picotool")
 TWIN_ENGINES = ("unicorn", "qemu")
 
 
@@ -173,7 +174,15 @@ def _hardware(table: Table, memories: tuple[Memory, ...], layout: Layout) -> Har
         uart=_uart(table.table("uart")),
         uploads=tuple(_upload(entry) for entry in table.tables("upload")),
         twin=_twin(table.table("twin")),
+        boot=_boot(table.table("boot"), memories) if table.has("boot") else None,
     )
+
+
+def _boot(table: Table, memories: Sequence[Memory]) -> Boot:
+    boot = Boot(table.identifier("driver"), table.text("memory"))
+    _find(table, memories, boot.memory)
+    table.finish()
+    return boot
 
 
 def _uart(table: Table) -> Uart:

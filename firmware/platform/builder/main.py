@@ -23,7 +23,7 @@ env.Replace(
     ARFLAGS=["rc"],
     PROGSUFFIX=".elf",
     SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
-    SIZEPROGREGEXP=r"^(?:\.vectors|\.text|\.rodata|\.ARM\.exidx|\.data)\s+(\d+).*",
+    SIZEPROGREGEXP=r"^(?:\.vectors|\.boot|\.text|\.rodata|\.ARM\.exidx|\.data)\s+(\d+).*",
     SIZEDATAREGEXP=r"^(?:\.stack|\.data|\.bss|\.bank\.\S+)\s+(\d+).*",
     SIZEPRINTCMD="$SIZETOOL -A -d $SOURCES",
     PROGNAME=env.GetProjectOption("custom_progname", "firmware"),
@@ -63,6 +63,7 @@ targets = board.get("upload.targets", {})
 target = targets.get(protocol, "")
 folder = platform.get_package_dir("tool-openocd") if "tool-openocd" in platform.packages else None
 scripts = f'-s "{folder}/openocd/scripts"' if folder else ""
+ELF = '"$BUILD_DIR/${PROGNAME}.elf"'
 HEX = '"$BUILD_DIR/${PROGNAME}.hex"'
 commands = {
     "pyocd": f'"$PYTHONEXE" -m pyocd load --no-wait --target {target} --format hex '
@@ -70,6 +71,7 @@ commands = {
     "openocd": f"openocd {scripts} -f {target} $UPLOADERFLAGS "
     '-c "program {$BUILD_DIR/${PROGNAME}.elf} verify reset exit"',
     "st-flash": f"st-flash --reset --format ihex $UPLOADERFLAGS write {HEX}",
+    "picotool": f"picotool load --verify --execute $UPLOADERFLAGS {ELF}",
     "jlink": f"JLinkExe -device {target} -if SWD -speed 4000 -autoconnect 1 -NoGui 1 "
     '-ExitOnError 1 -CommandFile "$BUILD_DIR/upload.jlink" $UPLOADERFLAGS',
 }
