@@ -216,7 +216,8 @@ def check_parameters(board: Board, cycdec: ModuleType, models: ModuleType, folde
     name = KNOWN_BOARDS.get(board.name)
     if name is None:
         return
-    theirs = models.DEF[name] | json.loads((folder / "calibration.json").read_text())[name]
+    calibration = json.loads((folder / "calibration.json").read_text())
+    theirs = models.DEF[name] | calibration.get(name, {})
     ours = prototype_parameters(parameters(board))
     for key, value in theirs.items():
         if key in cycdec.PN and ours.get(key, 0) != value:
