@@ -1,5 +1,5 @@
 """Ships the data folders that stand beside the package in a checkout inside it in a wheel, and
-builds the native library of the virtual boards where there is a compiler (docs/decisions, native-engine).
+builds the native library of the virtual boards where there is a compiler (docs/decisions/0011).
 """
 
 import hashlib
