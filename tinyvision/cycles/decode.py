@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ import capstone
 from capstone import arm_const as arm
 
 from tinyvision.cycles.microop import FLAGS_BIT, FPU_BIT, NO_REGISTER, Flag, Kind, MicroOp
-from tinyvision.cycles.vector import decode_vector
+from tinyvision.cycles.vector import decode_vector, is_vector
 
 _FLAGS = 1 << FLAGS_BIT
 _SP, _LR, _PC = 13, 14, 15
@@ -38,12 +39,6 @@ _FP_COMPARE = frozenset(("vcmp", "vcmpe"))
 _CARRY = frozenset(("adc", "sbc", "rrx"))
 _EXTEND_ADD = frozenset(("sxtab", "sxtah", "uxtab", "uxtah", "sxtab16", "uxtab16"))
 _EARLY_OPERAND = frozenset(("sbfx", "ubfx", "rbit", "rev", "rev16", "revsh", "ssat", "usat"))
-_COPROCESSOR = frozenset(
-    f"{name}{form}"
-    for name in ("ldc", "stc", "mcr", "mrc", "mcrr", "mrrc", "cdp")
-    for form in ("", "l", "2", "2l")
-)
-"""What vector instructions are to capstone."""
 _MULTIPLE = re.compile(r"(ldm|stm)(ia|db|ib|da)?|push|pop")
 _FP_MULTIPLE = re.compile(r"v(ldm|stm)(ia|db)?|vpush|vpop")
 _LONG = re.compile(r"[su]mull|smlal(bb|bt|tb|tt|dx?)?|umlal|umaal|smlsldx?")
@@ -73,7 +68,7 @@ def decode(code: bytes, address: int) -> list[MicroOp]:
     offset = 0
     while offset + 1 < len(code):
         for insn in _engine().disasm(code[offset:], address + offset):
-            if insn.mnemonic.split(".")[0] in _COPROCESSOR:
+            if insn.size == 4 and is_vector(*struct.unpack("<2H", insn.bytes)):
                 break
             ops.append(_micro_op(insn))
             offset += insn.size
