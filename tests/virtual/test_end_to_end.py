@@ -41,11 +41,11 @@ def built(private_platformio, tmp_path_factory):
 
 
 @contextmanager
-def running(built, elf: Path | None = None):
-    """Target and twin of a build, or of another ELF file of it."""
+def running(built, elf: Path | None = None, cycles: bool | None = None):
+    """Target and twin of a build, or of another ELF file of it; ``cycles`` as for the twin."""
     compiled = built.compiled
     elf = elf or built.result.elf
-    with open_board(elf, compiled.board) as twin:
+    with open_board(elf, compiled.board, cycles=cycles) as twin:
         target = SerialTarget(
             Link(twin.port, symbols=Symbols.read(elf), witness=twin.problem),
             kind="virtual",
@@ -70,19 +70,23 @@ def test_equal_on_every_board(built, board):
         assert twin.problem() is None
 
 
-def test_counts_are_the_same_in_every_run(built):
+@pytest.mark.parametrize("modelled", [True, False])
+def test_counts_are_the_same_in_every_run(built, modelled):
     made = built("stm32h7")
     drawn = samples.draw(made.compiled.model.graph, 2).inputs
     counts = []
     for warm_up in (0, 1):
-        with running(made) as (target, twin):
+        with running(made, cycles=modelled) as (target, twin):
             for inputs in drawn[:warm_up]:
                 target.feed(inputs)
                 target.run()
             found = take_profile(made.compiled.plan, target, drawn[0], twin)
             counts.append([(layer.cycles, layer.instructions) for layer in found.layers])
     assert counts[0] == counts[1]
-    assert all(cycles == instructions > 0 for cycles, instructions in counts[0])
+    # A Cortex-M7 issues two instructions a cycle at most; without the model a cycle is one.
+    at_a_time = 2 if modelled else 1
+    assert all(at_a_time * cycles >= instructions > 0 for cycles, instructions in counts[0])
+    assert modelled or all(cycles == instructions for cycles, instructions in counts[0])
     assert found.sram_peak_bytes <= made.compiled.plan.sram_bytes
     assert 0 < found.stack_peak_bytes < 4096
 
