@@ -72,6 +72,13 @@ def test_grey_and_colour(picture):
     assert load_picture(picture(with_alpha), 2, 3, 3).shape == (3, 2, 3)
 
 
+def test_sixteen_bits_are_scaled(tmp_path):
+    wide = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    read = load_picture(tmp_path / "wide.png", 5, 1, 1)
+    assert read.ravel().tolist() == [0, 0, 1, 128, 255]
+
+
 def test_upright(tmp_path):
     pixels = np.zeros((10, 20, 3), np.uint8)
     pixels[:, :10] = 255  # left half white

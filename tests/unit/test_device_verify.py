@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -227,6 +228,8 @@ def test_samples_of_a_file(tmp_path):
         ({"inputs": np.zeros((0, *SHAPE), np.int8)}, "disagree"),
         ({"inputs": np.zeros((), np.int8)}, "shape"),
         ({"inputs": np.array([object()])}, "cannot be|can be read"),
+        ({"inputs": np.zeros(SHAPE, np.int8), "outputs_1": np.zeros(1)}, "has outputs_1, the"),
+        ({"inputs": np.zeros(SHAPE, np.int8), "outputs": np.zeros(1)}, "are not the model's"),
         (
             {
                 "inputs": np.zeros((2, *SHAPE), np.int8),
@@ -263,6 +266,14 @@ def test_damaged_files_are_refused_in_words(tmp_path_factory, junk, seed):
         samples.read(path, network())
     except UserError as error:
         assert str(path) in str(error)
+
+
+def test_a_member_that_is_no_array(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inputs", b"text")
+    with pytest.raises(UserError, match="'inputs' is"):
+        samples.read(path, network())
 
 
 def test_a_missing_file(tmp_path):

@@ -43,19 +43,9 @@ def test_a_new_project_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "out"], "nothing is left beside it"
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    calls = []
-
-    def failing(path, text):
-        calls.append(path)
-        if len(calls) == 5:
-            raise OSError("disk full")
-        original(path, text)
-
-    original = project_module._write
-    monkeypatch.setattr(project_module, "_write", failing)
-    with pytest.raises(OSError, match="disk full"):
-        write(tmp_path / "out")
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError, match="cannot write"):
+        write(tmp_path / "out", {"src/a.c": "", f"src/{'b' * 300}.c": "no system takes that name"})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,7 +107,7 @@ def test_an_interrupted_update_can_be_repeated(tmp_path, monkeypatch):
     path = tmp_path / "out"
     write(path)
     library = {p: text + "\n" for p, text in fake_model.library(BOARD).items()}
-    original = project_module._write
+    original = project_module.write_whole
     calls = []
 
     def failing(target, text):
@@ -126,13 +116,13 @@ def test_an_interrupted_update_can_be_repeated(tmp_path, monkeypatch):
             raise OSError("disk full")
         original(target, text)
 
-    monkeypatch.setattr(project_module, "_write", failing)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(project_module, "write_whole", failing)
+    with pytest.raises(UserError, match="disk full"):
         write(path, library)
     monkeypatch.undo()
     write(path, library)
     assert files(path)["lib/fake/src/tv_fake.c"].endswith("\n\n")
-    assert not list(path.rglob("*.new"))
+    assert not list(path.rglob(".tinyvision.??*[!n]"))
 
 
 @pytest.mark.parametrize("existing", ["notes.txt", "platformio.ini"])

@@ -11,9 +11,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "tinyvision"
 
-BASE = {"errors", "resources"}
+BASE = {"errors", "files", "resources"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "files": {"errors"},
     "resources": {"errors"},
     "ir": {"errors"},
     "importer": BASE | {"ir"},
@@ -29,7 +30,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": BASE | {"ir", "target", "kernels", "schedule"},
 }
 # These put the pieces together and may import everything.
-TOP = {"__init__", "__main__", "api", "bench", "build", "cli", "demo", "doctor", "files", "project"}
+TOP = {
+    "__init__",
+    "__main__",
+    "api",
+    "bench",
+    "build",
+    "cli",
+    "demo",
+    "doctor",
+    "export",
+    "project",
+}
 TENSORFLOW_ALLOWED = {"train", "search", "zoo"}
 
 

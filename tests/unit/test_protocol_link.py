@@ -237,6 +237,17 @@ def test_another_model_on_the_board():
         SerialTarget(link, model_hash=bytes(range(16)))
 
 
+def test_firmware_of_another_board():
+    with FakeAgent() as agent, Link(agent.port) as link:
+        assert SerialTarget(link, board=link.identify().board).identity.layers == 3
+    with (
+        FakeAgent() as agent,
+        Link(agent.port) as link,
+        pytest.raises(DeviceError, match=r"is for .*, not for stm32q9"),
+    ):
+        SerialTarget(link, board="stm32q9")
+
+
 def test_another_version_of_the_protocol():
     future = lambda request: answer(request, identity(protocol=9))  # noqa: E731
     with (

@@ -282,6 +282,17 @@ def test_a_compile_error_is_told(private_platformio, tmp_path):
         build(project)
 
 
+def test_a_failed_build_leaves_no_old_firmware_to_flash(private_platformio, tmp_path):
+    project = write(tmp_path / "p", load_board("stm32f4"))
+    build(project)
+    assert project.elf.is_file() and project.bin.is_file()
+    main = project.path / "src/main.c"
+    main.write_text(main.read_text() + "nonsense\n")
+    with pytest.raises(ToolError):
+        build(project)
+    assert not project.elf.exists() and not project.bin.exists()
+
+
 def test_what_does_not_fit_is_told(private_platformio, tmp_path):
     project = write(tmp_path / "p", load_board("stm32f4"))
     main = project.path / "src/main.c"

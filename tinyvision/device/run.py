@@ -41,7 +41,8 @@ def load_picture(path: Path, width: int, height: int, channels: int) -> Array:
                         str(path),
                         f"{picture.width} x {picture.height} pixels",
                     )
-                upright = ImageOps.exif_transpose(picture).convert("L" if channels == 1 else "RGB")
+                upright = _eight_bit(ImageOps.exif_transpose(picture))
+                upright = upright.convert("L" if channels == 1 else "RGB")
     except FileNotFoundError:
         raise UserError("there is no such picture", str(path)) from None
     except (
@@ -55,6 +56,13 @@ def load_picture(path: Path, width: int, height: int, channels: int) -> Array:
         raise UserError("the picture cannot be read", str(path), str(error)) from error
     resized = upright.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized, np.uint8).reshape(height, width, channels)
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """A picture of 16 bits a pixel scaled to 8; Pillow would cut it off at 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture, np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def pixel_range(tensor: Tensor) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def read(path: Path, graph: Graph) -> Samples:
         raise UserError(
             f"the file has no array '{missing[0]}'",
             str(path),
-            f"it has {', '.join(sorted(arrays)) or 'none at all'}",
+            f"of inputs and outputs it has {_listed(arrays)}",
             f"The model has {len(graph.inputs)} input(s).",
         )
     inputs = [
@@ -110,23 +110,31 @@ def read(path: Path, graph: Graph) -> Samples:
         for key, name in zip(keys, graph.inputs, strict=True)
     ]
     counts = {len(batch) for batch in inputs}
-    outputs = [
-        _batch(path, f"outputs_{i}", arrays[f"outputs_{i}"], graph, name)
-        for i, name in enumerate(graph.outputs)
-        if f"outputs_{i}" in arrays
-    ]
-    if outputs and len(outputs) != len(graph.outputs):
+    wanted = [f"outputs_{i}" for i in range(len(graph.outputs))]
+    given = {key for key in arrays if key.startswith("outputs")}
+    if given and given != set(wanted):
         raise UserError(
-            "some outputs are missing in the file",
+            "the file's outputs are not the model's",
             str(path),
-            f"it has {len(outputs)} of the model's {len(graph.outputs)}",
+            f"it has {_listed(given)}, the model gives {_listed(wanted)}",
         )
+    outputs = [
+        _batch(path, key, arrays[key], graph, name)
+        for key, name in zip(wanted, graph.outputs, strict=True)
+        if key in given
+    ]
     counts |= {len(batch) for batch in outputs}
     if len(counts) != 1 or not 0 < min(counts) <= MAX_SAMPLES:
         raise UserError(
             "the arrays disagree on the number of samples", str(path), f"{sorted(counts)}"
         )
     return Samples(_rows(inputs), _rows(outputs))
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names as a message shows them; a file may have any number of any length."""
+    shown = [name[:40] for name in sorted(names)[:6]]
+    return ", ".join(shown) or "none"
 
 
 def _rows(batches: Sequence[Array]) -> list[list[Array]]:
@@ -156,7 +164,9 @@ def _read_arrays(path: Path) -> dict[str, Array]:
         if size > MAX_FILE_BYTES:
             raise UserError("the file is too large", str(path), f"{size:,} bytes of arrays")
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files if key.startswith(("inputs", "outputs"))}
+            # Members that are no arrays come as bytes.
+            wanted = [key for key in file.files if key.startswith(("inputs", "outputs"))]
+            return {key: np.asanyarray(file[key]) for key in wanted}
     except FileNotFoundError:
         raise UserError("there is no such file", str(path)) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:

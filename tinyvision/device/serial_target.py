@@ -33,8 +33,8 @@ _WRITE_HEADER_BYTES = 5
 class SerialTarget:
     """The agent on ``link``; closes the link when closed, or when it cannot be used.
 
-    ``model_hash``: what the board must run (16 bytes), or None for whatever it runs. ``macs`` of
-    the model tell how long a run may take at most.
+    ``board``: what its firmware must have been built for, ``model_hash``: what it must run (16
+    bytes); None for any. ``macs`` of the model tell how long a run may take at most.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class SerialTarget:
         link: Link,
         *,
         kind: TargetKind = "device",
+        board: str | None = None,
         model_hash: bytes | None = None,
         macs: int = 10_000_000,
     ) -> None:
@@ -50,7 +51,7 @@ class SerialTarget:
         self._run_seconds = 10 + macs / 1e5
         try:
             self.identity = link.identify()
-            self._check_identity(model_hash)
+            self._check_identity(board, model_hash)
             self._payload = min(self.identity.max_payload, MAX_PAYLOAD)
             self.inputs = [self._tensor(0, i) for i in range(self.identity.inputs)]
             self.outputs = [self._tensor(1, i) for i in range(self.identity.outputs)]
@@ -58,7 +59,7 @@ class SerialTarget:
             link.close()
             raise
 
-    def _check_identity(self, model_hash: bytes | None) -> None:
+    def _check_identity(self, board: str | None, model_hash: bytes | None) -> None:
         who = self.identity
         if who.protocol != PROTOCOL_VERSION:
             raise DeviceError(
@@ -66,6 +67,12 @@ class SerialTarget:
                 self._link.port,
                 f"this tinyvision speaks version {PROTOCOL_VERSION}",
                 "Build and flash again.",
+            )
+        if board is not None and who.board != board:
+            raise DeviceError(
+                f"the firmware is for {who.board}, not for {board}",
+                self._link.port,
+                hint=f"Name its board, --board {who.board}, or flash it with {board}'s firmware.",
             )
         if model_hash is not None and who.model_hash != model_hash[:16]:
             raise DeviceError(

@@ -70,11 +70,16 @@ def build(
             progress(line)
 
     arguments = ["run", "--environment", project.board]
-    status, output = pio.run(project.path, arguments, on_line)
-    if status != 0:
-        raise _failure(project, output)
-    stack = stack_use(project.elf)
-    _check_stack(project, stack)
+    try:
+        status, output = pio.run(project.path, arguments, on_line)
+        if status != 0:
+            raise _failure(project, output)
+        stack = stack_use(project.elf)
+        _check_stack(project, stack)
+    except BaseException:
+        for old in (project.elf, project.bin):  # or else a flash would write it
+            old.unlink(missing_ok=True)
+        raise
     return BuildResult(
         project=project,
         elf=project.elf,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -93,8 +94,16 @@ def run(
 
     ``variables`` are added to its environment.
     """
-    for name in ("packages", ".cache/downloads", ".cache/tmp", ".cache/http"):
-        (core_dir() / name).mkdir(parents=True, exist_ok=True)  # PlatformIO races with itself
+    try:
+        for name in ("packages", ".cache/downloads", ".cache/tmp", ".cache/http"):
+            (core_dir() / name).mkdir(parents=True, exist_ok=True)  # PlatformIO races with itself
+    except OSError as error:
+        raise ToolError(
+            "PlatformIO has nowhere to work",
+            str(core_dir()),
+            error.strerror or str(error),
+            "Name another folder in the variable PLATFORMIO_CORE_DIR.",
+        ) from error
     command = [sys.executable, "-m", "platformio", *arguments]
     _log.debug("%s in %s", " ".join(command), project)
     lines: deque[str] = deque(maxlen=200)
@@ -107,14 +116,28 @@ def run(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            _log.debug("%s", line.rstrip())
-            if on_line:
-                on_line(line.rstrip())
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                _log.debug("%s", line.rstrip())
+                if on_line:
+                    on_line(line.rstrip())
+        except BaseException:
+            _end(process)
+            raise
     return process.returncode, "".join(lines)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends ``pio`` with SCons and compilers below it, which it would leave to themselves."""
+    if sys.platform == "win32":
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
 
 
 def _registry_reachable() -> bool:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvision.errors import UserError
+from tinyvision.files import write_folder, write_whole
 from tinyvision.firmware.render import USER_FILES, render_project
 from tinyvision.schedule.plan import BankUse
 from tinyvision.target.board import Board
@@ -24,11 +24,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder on disk. ``model`` is the C identifier of the network in it."""
+    """A project folder on disk. ``model`` is the C identifier of the network in it, ``model_hash``
+    what identifies it on a board, in hexadecimal digits (empty: unknown).
+    """
 
     path: Path
     board: str
     model: str
+    model_hash: str = ""
 
     @property
     def build_dir(self) -> Path:
@@ -51,26 +54,31 @@ def write_project(
     library: Mapping[str, str],
     banks: Sequence[BankUse],
     title: str = "",
+    model_hash: str = "",
 ) -> Project:
     """Writes the PlatformIO project for a compiled network, or updates the one that is there.
 
     ``library``: path to text, as ``codegen.emit`` gives them; ``model``: the C identifier in it;
-    ``banks``: the plan's. A new folder appears complete or not at all. In an existing project only
-    what differs is written, so that a build recompiles only that; files of the user's stay. Raises
-    UserError, before anything is written, for a folder that isn't a project of ours and for
-    generated files that were changed by hand.
+    ``banks``: the plan's; ``model_hash`` as in Project. A new folder appears complete or not at
+    all. In an existing project only what differs is written, so that a build recompiles only that;
+    files of the user's stay. Raises UserError, before anything is written, for a folder that isn't
+    a project of ours and for generated files that were changed by hand.
     """
     path = Path(directory)
     files = render_project(board, model, title or model, library, banks)
-    project = Project(path, board.name, model)
-    if path.exists() and not path.is_dir():
-        raise UserError(
-            "the project would overwrite a file", str(path), hint="Choose another --out."
-        )
-    if path.is_dir() and any(path.iterdir()):
-        _update(project, files)
-    else:
-        _create(project, files)
+    project = Project(path, board.name, model, model_hash)
+    try:
+        if path.exists() and not path.is_dir():
+            raise UserError(
+                "the project would overwrite a file", str(path), hint="Choose another --out."
+            )
+        if path.is_dir() and any(path.iterdir()):
+            _update(project, files)
+        else:
+            write_folder(path, files | {MANIFEST: _manifest(project, files)})
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UserError("the project cannot be written", str(path), why) from error
     return project
 
 
@@ -78,7 +86,9 @@ def open_project(directory: str | Path) -> Project:
     """The project in ``directory``. Raises UserError where there is none of ours."""
     path = Path(directory)
     manifest = _read_manifest(path)
-    return Project(path, str(manifest["board"]), str(manifest["model"]))
+    return Project(
+        path, str(manifest["board"]), str(manifest["model"]), str(manifest.get("hash", ""))
+    )
 
 
 def _read_manifest(path: Path) -> dict[str, object]:
@@ -101,6 +111,7 @@ def _manifest(project: Project, files: Mapping[str, str]) -> str:
         "format": 1,
         "board": project.board,
         "model": project.model,
+        "hash": project.model_hash,
         "files": {path: _hash(text.encode()) for path, text in sorted(files.items())},
     }
     return json.dumps(record, indent=1) + "\n"
@@ -108,19 +119,6 @@ def _manifest(project: Project, files: Mapping[str, str]) -> str:
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _create(project: Project, files: Mapping[str, str]) -> None:
-    parent = project.path.resolve().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{project.path.name}.", dir=parent) as temporary:
-        root = Path(temporary) / "project"
-        for path, text in files.items():
-            _write(root / path, text)
-        _write(root / MANIFEST, _manifest(project, files))
-        if project.path.is_dir():
-            project.path.rmdir()
-        root.rename(project.path)
 
 
 def _update(project: Project, files: Mapping[str, str]) -> None:
@@ -151,10 +149,10 @@ def _update(project: Project, files: Mapping[str, str]) -> None:
             "Keep the changes by building into another folder (--out), or delete those files.",
         )
     for path, text in to_write.items():
-        _write(project.path / path, text)
+        write_whole(project.path / path, text)
     for path in obsolete:
         _remove(project.path, path)
-    _write(project.path / MANIFEST, _manifest(project, files))
+    write_whole(project.path / MANIFEST, _manifest(project, files))
 
 
 def _present_hash(path: Path) -> str | None:
@@ -162,17 +160,6 @@ def _present_hash(path: Path) -> str | None:
         return _hash(path.read_bytes())
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file that is seen old or new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        temporary.write_bytes(text.encode())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remove(root: Path, relative: str) -> None:

@@ -57,20 +57,21 @@ def read(path: str | Path) -> bytes:
     """A model file's bytes; ModelError where it cannot be read or is absurdly large."""
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if path.is_file() and size > MAX_FILE_BYTES:
-            raise ModelError(
-                "the model file is too large",
-                str(path),
-                f"it has {size} bytes, at most {MAX_FILE_BYTES} are read",
-                "No board holds such a model.",
-            )
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)  # a device may have no end
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelError(
             "the model file cannot be read", str(path), reason, "Give the path of a .tflite file."
         ) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ModelError(
+            "the model file is too large",
+            str(path),
+            f"it has more than {MAX_FILE_BYTES:,} bytes",
+            "No board holds such a model.",
+        )
+    return data
 
 
 def model_hash(data: bytes) -> bytes:
