@@ -31,8 +31,8 @@ from tinyvision.device.symbols import Symbols
 from tinyvision.device.target import Target
 from tinyvision.device.virtual import QemuBoard, VirtualBoard, open_board
 from tinyvision.device.virtual.sanitizer import Sanitizer
-from tinyvision.errors import DeviceError, UserError
-from tinyvision.firmware import open_project
+from tinyvision.errors import BoardError, DeviceError, UserError
+from tinyvision.firmware import Project, open_project
 from tinyvision.target import Board, load_board
 
 
@@ -66,6 +66,12 @@ def twin_of(
 
 def serial_port(board: Board, port: str | None) -> str:
     """``port``, or the one that the board's debug probe has; UserError where that is unclear."""
+    if board.hardware is None:
+        raise BoardError(
+            "this computer is no board on a serial port",
+            board.name,
+            hint="Name a board of `tinyvision boards`, with --virtual if it is not there.",
+        )
     found = port or find_port(board)
     if found is None:
         raise UserError(
@@ -93,7 +99,7 @@ def serial_target(
         port = serial_port(compiled.board, where.port)
         progress(f"connecting to {port}")
         link = Link(port, baud=_baud(compiled.board))
-        target = SerialTarget(link, model_hash=model_hash, macs=macs)
+        target = SerialTarget(link, board=compiled.board.name, model_hash=model_hash, macs=macs)
         try:
             yield target, None
         finally:
@@ -114,8 +120,10 @@ def serial_target(
 def any_target(
     compiled: Compiled, where: Where, out: Path | None, progress: Progress
 ) -> Iterator[Target]:
-    """As ``serial_target``, or the generated C on this computer; no cycles are modelled."""
-    if not where.host:
+    """As ``serial_target`` without modelled cycles, or the generated C on this computer (always for
+    the board ``host``).
+    """
+    if not where.host and compiled.board.hardware is not None:
         with serial_target(compiled, where, out, progress, cycles=False) as (target, _):
             yield target
         return
@@ -136,6 +144,7 @@ def flash(
 ) -> dict[str, Any]:
     """Writes the firmware of ``project`` to the board (starts the twin with it) and asks the agent
     who it is: keys ``board``, ``model``, ``hash``, ``build``, ``port``, ``protocol``.
+    DeviceError where it runs another model than the project's.
     """
     target = board if isinstance(board, Board) else load_board(board)
     built = open_project(project)
@@ -148,27 +157,34 @@ def flash(
     if where.virtual:
         progress("starting the virtual board")
         with twin_of(built.elf, target) as twin, Link(twin.port) as link:
-            return _identity(link, twin.port, "virtual")
+            return _identity(link, built, "virtual")
     port = serial_port(target, where.port)
     progress("writing the flash")
     protocol = write_flash(built, target, progress=progress).protocol
     progress(f"connecting to {port}")
     with Link(port, baud=_baud(target)) as link:
-        return _identity(link, port, protocol)
+        return _identity(link, built, protocol)
 
 
 def _baud(board: Board) -> int:
     return board.hardware.uart.baud if board.hardware else BAUD
 
 
-def _identity(link: Link, port: str, protocol: str) -> dict[str, Any]:
+def _identity(link: Link, project: Project, protocol: str) -> dict[str, Any]:
     who = link.identify()
+    if project.model_hash not in ("", who.model_hash.hex()):
+        raise DeviceError(
+            "the board runs another model than the project's",
+            link.port,
+            f"'{who.model}' ({who.model_hash.hex()[:12]}) instead of {project.model_hash[:12]}",
+            "Is this the port of the board that was flashed? Build and flash again if it is.",
+        )
     return {
         "board": who.board,
         "model": who.model,
         "hash": who.model_hash.hex(),
         "build": who.build,
-        "port": port,
+        "port": link.port,
         "protocol": protocol,
     }
 

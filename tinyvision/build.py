@@ -120,6 +120,17 @@ def build(
         if isinstance(model, Compiled)
         else plan(model, board, schedule_kind=schedule_kind, sram_limit=sram_limit)
     )
+    if compiled.board.hardware is not None:
+        firmware.require_tools()  # before anything is written
+    project = write_project(compiled, out, progress=progress)
+    progress("compiling")
+    return Built(compiled, firmware.build(project, progress))
+
+
+def write_project(
+    compiled: Compiled, out: str | Path | None = None, *, progress: Progress = silent
+) -> firmware.Project:
+    """The PlatformIO project (default ``build/BOARD``), as ``build`` compiles it."""
     target = compiled.board
     if target.hardware is None:
         raise UserError(
@@ -130,13 +141,12 @@ def build(
     progress("generating C")
     library = compiled.emit()
     progress("writing the project")
-    project = firmware.write_project(
+    return firmware.write_project(
         Path(out) if out else Path("build") / target.name,
         target,
         c_identifier(compiled.graph.name),
         library,
         compiled.plan.banks,
         compiled.graph.name,
+        importer.model_hash(compiled.model.data).hex(),
     )
-    progress("compiling")
-    return Built(compiled, firmware.build(project, progress))

@@ -12,30 +12,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def commands(document: Path) -> list[str]:
-    """The lines of every ``sh`` block, in order; blocks without a language need a board."""
-    return [
-        line for block in FENCE.findall(document.read_text("utf-8")) for line in block.splitlines()
-    ]
+def blocks(document: Path, language: str) -> list[str]:
+    """The blocks of ``language``, in order; those without a language need a board."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return fence.findall(document.read_text("utf-8"))
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs the cross compiler")
 def test_the_commands_of_the_readme_work(tmp_path):
     shutil.copy(ROOT / "tinyvision" / "demo" / "digits.tflite", tmp_path / "model.tflite")
-    lines = commands(ROOT / "README.md")
-    assert len(lines) >= 5
+    lines = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
+    assert len(lines) >= 6
     program = f"{sys.executable} -m tinyvision "
-    for line in lines:
-        assert line.startswith("tinyvision ")
+
+    def run(*command: str) -> str:
         done = subprocess.run(
-            ["bash", "-c", program + line.removeprefix("tinyvision ")],
+            command,
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    for line in lines:
+        assert line.startswith("tinyvision ")
+        run("bash", "-c", program + line.removeprefix("tinyvision "))
     assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "lib" / "model" / "CMakeLists.txt").is_file()
+    (python,) = blocks(ROOT / "README.md", "python")
+    assert run(sys.executable, "-c", python).splitlines()[-1] == "0"

@@ -23,6 +23,6 @@ Two layers whose template and context are equal share one C function, so a conte
 layer.
 """
 
-from tinyvision.codegen.emit import emit
+from tinyvision.codegen.emit import emit, model_context
 
-__all__ = ["emit"]
+__all__ = ["emit", "model_context"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from tinyvision import __version__
 from tinyvision.codegen import self_test
@@ -74,19 +75,12 @@ def emit(graph: Graph, plan: Plan, board: Board, model_data: bytes = b"") -> dic
     ``model_data``: the bytes of the file the graph came from; their hash lets a host tell which
     model a board runs. The same arguments give the same text.
     """
-    model = c_identifier(graph.name)
-    banks = {bank.name: index for index, bank in enumerate(plan.banks)}
-    kernels, layers, constants = _layers(graph, plan, model, banks)
+    context = model_context(graph, plan, board)
+    model = context["model"]
+    kernels, layers, constants = _layers(graph, plan, model)
     seed, crc = self_test.known_answer(graph)
-    context = {
-        "model": model,
-        "title": graph.name,
-        "version": __version__,
-        "board": board,
-        "plan": plan,
+    context |= {
         "hash": hashlib.sha256(model_data).digest()[:16],
-        "inputs": [_port(graph, plan, banks, name) for name in graph.inputs],
-        "outputs": [_port(graph, plan, banks, name) for name in graph.outputs],
         "labels": graph.labels,
         "kernels": kernels,
         "layers": layers,
@@ -106,10 +100,29 @@ def emit(graph: Graph, plan: Plan, board: Board, model_data: bytes = b"") -> dic
     return {path: render(template, context) for path, template in files.items()}
 
 
+def model_context(graph: Graph, plan: Plan, board: Board) -> dict[str, Any]:
+    """What templates say of a model without looking into it: names, plan, inputs and outputs."""
+    banks = _bank_numbers(plan)
+    return {
+        "model": c_identifier(graph.name),
+        "title": graph.name,
+        "version": __version__,
+        "board": board,
+        "plan": plan,
+        "inputs": [_port(graph, plan, banks, name) for name in graph.inputs],
+        "outputs": [_port(graph, plan, banks, name) for name in graph.outputs],
+    }
+
+
+def _bank_numbers(plan: Plan) -> dict[str, int]:
+    return {bank.name: index for index, bank in enumerate(plan.banks)}
+
+
 def _layers(
-    graph: Graph, plan: Plan, model: str, banks: dict[str, int]
+    graph: Graph, plan: Plan, model: str
 ) -> tuple[list[str], list[Layer], list[tuple[str, ConstArg]]]:
     """Texts of the distinct kernel functions, the layers that call them, and named constants."""
+    banks = _bank_numbers(plan)
     ops = {op.name: op for op in graph.ops}
     functions: dict[tuple[str, tuple[tuple[str, Value], ...]], str] = {}
     texts: list[str] = []

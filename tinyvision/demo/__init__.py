@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from tinyvision import api
-from tinyvision import build as building
+from tinyvision.build import Compiled, Progress, build, plan
 from tinyvision.device.oracle import oracle_for
 from tinyvision.device.run import to_input
 from tinyvision.device.verify import compare, infer
@@ -41,7 +41,7 @@ class Stopwatch:
         self.seconds[name] = round(time.monotonic() - started, 2)
 
 
-def run(board: str, out: Path, progress: building.Progress, console: Console) -> dict[str, Any]:
+def run(board: str, out: Path, progress: Progress, console: Console) -> dict[str, Any]:
     """Plans, builds, verifies and profiles the digits network on ``board``'s virtual twin.
 
     Writes ``out/firmware`` (the project) and ``out/report.html``; returns what ``demo --json``
@@ -50,11 +50,11 @@ def run(board: str, out: Path, progress: building.Progress, console: Console) ->
     watch = Stopwatch()
     with watch.step("plan"):
         progress("planning")
-        compiled = building.plan(FOLDER / "digits.tflite", board)
+        compiled = plan(FOLDER / "digits.tflite", board)
     print_plan(console, compiled.graph, compiled.plan, compiled.board)
     project = out / "firmware"
     with watch.step("build"):
-        building.build(compiled, compiled.board, out=project, progress=progress)
+        build(compiled, compiled.board, out=project, progress=progress)
     with watch.step("verify"):
         checked = _classify_digits(compiled, project, progress)
     console.print(
@@ -83,9 +83,7 @@ def run(board: str, out: Path, progress: building.Progress, console: Console) ->
     }
 
 
-def _classify_digits(
-    compiled: building.Compiled, project: Path, progress: building.Progress
-) -> dict[str, Any]:
+def _classify_digits(compiled: Compiled, project: Path, progress: Progress) -> dict[str, Any]:
     """Every held-out picture through oracle and device; both must give the same bits."""
     with np.load(io.BytesIO((FOLDER / "digits.npz").read_bytes())) as file:
         images: Array = file["images"]
