@@ -6,19 +6,20 @@ usage, 130 after Ctrl-C. With ``--json`` stdout holds one JSON object and nothin
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from tinyvision import __version__
 from tinyvision import project as projects
@@ -36,6 +37,10 @@ app = typer.Typer(
 )
 console = Console()
 errors = Console(stderr=True)
+
+INTERRUPTED = 130
+NO_FAULT_OF_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of the operating system that any write may meet."""
 
 ModelArg = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="A .tflite file; default: the project's.")
@@ -121,16 +126,30 @@ def resolve_out(out: Path | None, board: str) -> Path:
     return out or Path("build") / Path(board).stem
 
 
+def choose_one(**places: bool | str | None) -> None:
+    """Wrong usage where more than one place to run is named."""
+    if sum(bool(place) for place in places.values()) > 1:
+        raise typer.BadParameter("choose one of " + ", ".join(f"--{name}" for name in places))
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"tinyvision {__version__}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More detail.")] = 0,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="More detail; twice for all of it.")
+    ] = 0,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True),
+    ] = False,
 ) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
-    if version:
-        console.print(f"tinyvision {__version__}")
-        raise typer.Exit
 
 
 @app.command(epilog="Example: tinyvision new cats && cd cats")
@@ -143,28 +162,14 @@ def new(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
 @app.command(epilog="Example: tinyvision boards --json")
 def boards(as_json: JsonOpt = False) -> None:
     """The boards, with core, clock, memory, and what was tested how."""
-    from tinyvision.report.boards import board_rows
+    from tinyvision.report import board_rows, print_boards
     from tinyvision.target import board_names, load_board
 
     rows = board_rows([load_board(name) for name in board_names()])
     if as_json:
         emit_json({"boards": rows})
-        return
-    table = Table(
-        "board", "title", "core", "MHz", "RAM for models", "flash", "virtual", "on hardware"
-    )
-    for row in rows:
-        table.add_row(
-            row["name"],
-            row["title"],
-            row["core"],
-            f"{row['clock_mhz']:g}",
-            f"{row['ram_bytes'] // 1024} KiB",
-            f"{row['flash_bytes'] // 1024} KiB",
-            row["virtual"],
-            row["tested"]["hardware"],
-        )
-    console.print(table)
+    else:
+        print_boards(console, rows)
 
 
 @app.command(epilog="Example: tinyvision doctor")
@@ -310,6 +315,7 @@ def flash(
     from tinyvision.api import Where
     from tinyvision.api import flash as write
 
+    choose_one(virtual=virtual, port=port)
     name = resolve_board(board)
     with working("flashing") as progress:
         where = Where(virtual=virtual, port=port)
@@ -344,8 +350,7 @@ def verify(
     from tinyvision.api import Where
     from tinyvision.api import verify as compare
 
-    if sum((virtual, host, port is not None)) > 1:
-        raise typer.BadParameter("choose one of --virtual, --host and --port")
+    choose_one(virtual=virtual, host=host, port=port)
     name = resolve_board(board) if board or not host else "host"
     with working("verifying") as progress:
         result = compare(
@@ -405,8 +410,7 @@ def profile(
     from tinyvision.api import profile as measure
     from tinyvision.report import print_annotated, print_profile, profile_html
 
-    if virtual and port is not None:
-        raise typer.BadParameter("choose one of --virtual and --port")
+    choose_one(virtual=virtual, port=port)
     if annotate is not None and port is not None:
         raise typer.BadParameter("--annotate needs the virtual board")
     name = resolve_board(board)
@@ -462,6 +466,7 @@ def run(
     from tinyvision.api import Where
     from tinyvision.api import run as classify
 
+    choose_one(virtual=virtual, port=port)
     name = resolve_board(board)
     with working("running") as progress:
         results = classify(
@@ -479,6 +484,44 @@ def run(
     for result in results:
         best = ", ".join(f"{c['label']} {c['score']:.3f}" for c in result["classes"])
         console.print(f"{escape(result['image'])}: {escape(best)}")
+
+
+@app.command(epilog="Example: tinyvision export model.tflite --format cmake --out lib/model")
+def export(
+    kind: Annotated[
+        str,
+        typer.Option("--format", "-f", help="c, platformio, arduino, zephyr or cmake."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new folder.")],
+    model: ModelArg = None,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", "-b", help="Whose core to write for; default: portable C."),
+    ] = None,
+    schedule: ScheduleOpt = "auto",
+    sram: SramOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """The model as a library for your own firmware."""
+    from tinyvision.build import plan as make_plan
+    from tinyvision.export import KINDS, PORTABLE
+    from tinyvision.export import export as write
+
+    if kind not in KINDS:
+        raise typer.BadParameter(f"--format is one of {', '.join(KINDS)}")
+    found = projects.find()
+    with working("exporting"):
+        compiled = make_plan(
+            resolve_model(model),
+            board or (found.board if found else None) or PORTABLE,
+            schedule_kind=schedule,
+            sram_limit=byte_count(sram),
+        )
+        folder = write(compiled, kind, out)
+    if as_json:
+        emit_json(compiled.plan.to_json() | {"format": kind, "out": str(folder)})
+    else:
+        console.print(f"wrote {escape(str(folder))}", highlight=False)
 
 
 @app.command(epilog="Example: tinyvision bench --suite published --boards stm32l4,stm32h7")
@@ -539,15 +582,23 @@ def demo(
 
 def main() -> None:
     """Runs the command line; turns a user's errors into one message and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # no locale is too poor for a path or a table
+            stream.reconfigure(errors="replace")
     try:
         app()
     except UserError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing half-written stays behind")
-        sys.exit(130)
+        fail(str(error))
+    except OSError as error:
+        if error.errno not in NO_FAULT_OF_OURS:
+            raise
+        fail(f"{error.filename or 'output'}: {error.strerror}")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
+            errors.print("interrupted")
+        raise
 
 
-if __name__ == "__main__":
-    main()
+def fail(message: str) -> NoReturn:
+    errors.print(f"[red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    sys.exit(1)

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from tinyvision import __version__
+
 DIGITS = Path(__file__).parents[2] / "tinyvision" / "demo" / "digits.tflite"
 COMMANDS = ("demo", "new", "boards", "doctor", "check", "plan", "build", "flash", "verify")
-COMMANDS += ("profile", "run")
+COMMANDS += ("profile", "run", "export", "bench")
 
 
-def tinyvision(*arguments, cwd=None):
+def tinyvision(*arguments, cwd=None, stdout=subprocess.PIPE, **variables):
     """Runs the program as a user would, wide enough that no message is wrapped."""
-    environment = os.environ | {"COLUMNS": "400", "NO_COLOR": "1"}
+    environment = os.environ | {"COLUMNS": "400", "NO_COLOR": "1"} | variables
     return subprocess.run(
         [sys.executable, "-m", "tinyvision", *map(str, arguments)],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
         env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
@@ -53,10 +56,41 @@ def test_help_has_an_example(command):
         ("plan", DIGITS, "--board", "stm32h7", "--sram", "lots"),
         ("verify", DIGITS, "--board", "stm32h7", "--virtual", "--host"),
         ("profile", DIGITS, "--board", "stm32h7", "--virtual", "--port", "x"),
+        ("flash", "--board", "stm32h7", "--virtual", "--port", "x"),
+        ("run", "a.png", "--model", DIGITS, "--board", "stm32h7", "--virtual", "--port", "x"),
+        ("export", DIGITS, "--format", "tar", "--out", "x"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, tmp_path):
     assert tinyvision(*arguments, cwd=tmp_path).returncode == 2
+
+
+def test_version():
+    done = tinyvision("--version")
+    assert (done.returncode, done.stdout) == (0, f"tinyvision {__version__}\n")
+
+
+def test_a_poor_locale_is_no_reason_to_fail():
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = tinyvision("plan", DIGITS, "--board", "stm32h7", **poor)
+    assert done.returncode == 0, done.stderr
+    assert "softmax" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_error():
+    with Path("/dev/full").open("w") as full:
+        done = tinyvision("boards", "--json", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "error: output: No space left on device\n"
+
+
+def test_boards_fit_a_terminal():
+    lines = tinyvision("boards", COLUMNS="80").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    shown = {line.split()[0] for line in lines if line.strip()}
+    assert {"stm32h7", "stm32f7", "stm32f4", "stm32l4", "qemu-m55", "host"} <= shown
+    assert "hardware never" in " ".join(lines)
 
 
 def test_boards_as_json():
@@ -122,6 +156,29 @@ def test_a_missing_port_is_named(tmp_path):
     assert "ttyNONE" in refused("verify", DIGITS, "--board", "stm32h7", "--port", port)
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_a_model_without_end_is_refused():
+    assert "too large" in refused("check", "/dev/zero")
+
+
+def test_a_board_that_is_no_hardware_has_no_port():
+    assert "no board on a serial port" in refused("profile", DIGITS, "--board", "host")
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "no/" + "x" * 300])
+def test_a_project_that_cannot_be_written_is_one_error(out, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    refused("export", DIGITS, "--format", "platformio", "-b", "stm32h7", "-o", out, cwd=tmp_path)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")}
+    assert left <= {"file", "no"} and (tmp_path / "file").read_text() == "mine"
+
+
+def test_export(tmp_path):
+    done = tinyvision("export", DIGITS, "-f", "c", "-o", "out", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["out"] == "out"
+    assert (tmp_path / "out" / "include" / "tv_digits.h").is_file()
+
+
 def test_the_host_is_no_board_to_build_for(tmp_path):
     assert "--host" in refused("build", DIGITS, "--board", "host", cwd=tmp_path)
 
@@ -148,6 +205,11 @@ def test_verify_on_the_host():
     result = json.loads(done.stdout)
     assert (result["samples"], result["mismatches"], result["target"]) == (5, 0, "host")
     assert result["values"] == 50
+
+
+def test_the_board_host_is_this_computer():
+    done = tinyvision("verify", DIGITS, "--board", "host", "--samples", "2", "--json")
+    assert json.loads(done.stdout)["target"] == "host"
 
 
 def test_verify_reports_expectations_that_do_not_hold(tmp_path):

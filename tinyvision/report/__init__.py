@@ -2,16 +2,19 @@
 
 from tinyvision.report.annotate_text import print_annotated
 from tinyvision.report.bench_text import print_bench
+from tinyvision.report.boards import board_rows, print_boards
 from tinyvision.report.html import plan_html, profile_html
 from tinyvision.report.plan_svg import plan_svg
 from tinyvision.report.plan_text import print_plan
 from tinyvision.report.profile_text import print_build, print_profile
 
 __all__ = [
+    "board_rows",
     "plan_html",
     "plan_svg",
     "print_annotated",
     "print_bench",
+    "print_boards",
     "print_build",
     "print_plan",
     "print_profile",
