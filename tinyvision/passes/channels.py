@@ -22,6 +22,7 @@ from tinyvision.ir.numerics import INT32_MAX
 from tinyvision.ir.ops import Op
 from tinyvision.ir.types import Array, Tensor
 from tinyvision.passes.ranges import Interval, channels
+from tinyvision.passes.unary import ELEMENTWISE
 
 WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.TransposeConv2D, ops.FullyConnected)
 
@@ -257,17 +258,7 @@ def _slice(graph: Graph, op: ops.Slice, slots: _Slots) -> None:
 _RELATIONS: dict[type[Op], _Relation] = {
     **dict.fromkeys(
         (
-            ops.Add,
-            ops.Sub,
-            ops.Mul,
-            ops.Minimum,
-            ops.Maximum,
-            ops.Prelu,
-            ops.Logistic,
-            ops.Tanh,
-            ops.HardSwish,
-            ops.LeakyRelu,
-            ops.Requantize,
+            *ELEMENTWISE,
             ops.Quantize,
             ops.Dequantize,
             ops.Lookup,

@@ -12,6 +12,7 @@ from unicorn import UC_HOOK_CODE, Uc
 from unicorn.unicorn_py3.unicorn import uclib
 
 from tinyvision.cycles import NativeEngine, PythonEngine
+from tinyvision.device.virtual.native_hook import add_native_hook
 from tinyvision.device.virtual.tracer import REGISTERS
 
 
@@ -30,15 +31,4 @@ def follow(engine: NativeEngine | PythonEngine, machine: Uc) -> None:
     read = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
     assert read is not None
     engine.call_emulator(read, REGISTERS)
-    hook = ctypes.c_size_t()
-    status = uclib.uc_hook_add(
-        machine._uch,
-        ctypes.byref(hook),
-        UC_HOOK_CODE,
-        ctypes.cast(engine.library.tv_engine_instruction, ctypes.c_void_p),
-        engine.pointer,
-        ctypes.c_uint64(1),
-        ctypes.c_uint64(0),
-    )
-    if status:
-        raise RuntimeError(f"Unicorn refused the hook on instructions: error {status}")
+    add_native_hook(machine, UC_HOOK_CODE, engine.library.tv_engine_instruction, engine.pointer)

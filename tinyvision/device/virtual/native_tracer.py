@@ -11,6 +11,7 @@ from unicorn.unicorn_py3.unicorn import uclib
 
 from tinyvision.cycles import NativeEngine, PythonEngine
 from tinyvision.device.virtual.blocks import alignment_checks
+from tinyvision.device.virtual.native_hook import add_native_hook
 from tinyvision.device.virtual.tracer import NO_LIMIT, REGISTERS, Block, Code, Halt
 
 _ANALYSE = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
@@ -97,18 +98,7 @@ class NativeTracer:
         self._shared.clock = engine.clock
 
     def install(self, machine: Uc) -> None:
-        hook = ctypes.c_size_t()
-        status = uclib.uc_hook_add(
-            machine._uch,
-            ctypes.byref(hook),
-            UC_HOOK_BLOCK,
-            ctypes.cast(self._library.tv_tracer_block, ctypes.c_void_p),
-            self._pointer,
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
-        if status:
-            raise RuntimeError(f"Unicorn refused the block hook: error {status}")
+        add_native_hook(machine, UC_HOOK_BLOCK, self._library.tv_tracer_block, self._pointer)
 
     @property
     def instructions(self) -> int:
