@@ -4,13 +4,16 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tinyvision.schedule.place import Layout, Placement
 from tinyvision.schedule.select import Schedule, Selection
 
 TRIAL_EFFORT = 60
+
+Place = Callable[[Sequence[int], int], Layout]
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,20 @@ def assign(selection: Selection, capacities: Sequence[int]) -> Assignment | None
         return None
     schedule = selection.schedule
     sizes = [item.size_bytes for item in schedule.items]
-    heat = _heat(schedule)
+    return fill(sizes, _heat(schedule), capacities, partial(_place, schedule))
+
+
+def fill(
+    sizes: Sequence[int], heat: Sequence[float], capacities: Sequence[int], place: Place
+) -> Assignment | None:
+    """Puts items of ``sizes`` into banks, those touched most for their size first, or largest
+    first. ``place(chosen, capacity)`` is a layout of some items alone.
+    """
+    count = len(sizes)
     hottest = sorted(range(count), key=lambda i: (-heat[i] / sizes[i], -sizes[i]))
     largest = sorted(range(count), key=lambda i: (-sizes[i], -heat[i]))
     for ranking in (hottest, largest):
-        found = _fill(schedule, ranking, capacities)
+        found = _fill(count, ranking, capacities, place)
         if found is not None:
             return found
     return None
@@ -63,22 +75,22 @@ def _heat(schedule: Schedule) -> list[float]:
 
 
 def _fill(
-    schedule: Schedule, ranking: Sequence[int], capacities: Sequence[int]
+    count: int, ranking: Sequence[int], capacities: Sequence[int], place: Place
 ) -> Assignment | None:
     """Adds items in the order of ``ranking`` to the first bank that still has a layout for them."""
     held: list[list[int]] = [[] for _ in capacities]
     layouts: list[Layout] = [Layout((), 0) for _ in capacities]
     for item in ranking:
         for bank, capacity in enumerate(capacities):
-            attempt = _place(schedule, [*held[bank], item], capacity)
+            attempt = place([*held[bank], item], capacity)
             if attempt.peak_bytes <= capacity:
                 held[bank].append(item)
                 layouts[bank] = attempt
                 break
         else:
             return None
-    banks = [0] * len(schedule.items)
-    offsets = [0] * len(schedule.items)
+    banks = [0] * count
+    offsets = [0] * count
     for bank, items in enumerate(held):
         for item, offset in zip(items, layouts[bank].offsets, strict=True):
             banks[item], offsets[item] = bank, offset

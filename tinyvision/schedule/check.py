@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Reshape
-from tinyvision.schedule.plan import ALIGNMENT, Buffer, Plan
+from tinyvision.kernels.rows import row_use
+from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, Buffer, Plan
+from tinyvision.schedule.replay import replay, row_bytes
 
 
 def check_plan(graph: Graph, plan: Plan) -> None:
@@ -15,17 +17,21 @@ def check_plan(graph: Graph, plan: Plan) -> None:
 
     Bytes are shared only between a Reshape's input and output at the same place, and between an
     operator's first output and an input that nobody reads afterwards, where its kernel allows that
-    distance.
+    distance. Inside of streams this holds row by row.
     """
     _check_steps(graph, plan)
     _check_buffers(graph, plan)
     _check_banks(plan)
+    if any(segment.is_stream for segment in plan.segments):
+        replay(graph, plan)
+        return
     twins = _twins(graph, plan)
     for one, other in _overlapping(plan.buffers.values()):
         if twins[one.name] == twins[other.name] and one.offset == other.offset:
             continue
         if not _may_share(graph, plan, one, other) and not _may_share(graph, plan, other, one):
             raise ValueError(f"{_text(one)} and {_text(other)} overlap")
+    replay(graph, plan)
 
 
 def _check_steps(graph: Graph, plan: Plan) -> None:
@@ -52,27 +58,50 @@ def _check_buffers(graph: Graph, plan: Plan) -> None:
     """Each tensor has memory of its size from the step that defines it to the last that reads
     it.
     """
-    first = dict.fromkeys(graph.inputs, -1)
+    begins, ends = {}, {}
+    for first_step, last_step in plan.units:
+        begins.update(dict.fromkeys(range(first_step, last_step + 1), first_step))
+        ends.update(dict.fromkeys(range(first_step, last_step + 1), last_step))
+    first = dict.fromkeys(graph.inputs, 0 if plan.rows_arrive else -1)
     last = dict(first)
     scratch = {}
+    by_name = {op.name: op for op in graph.ops}
     for index, step in enumerate(plan.steps):
-        op = next(op for op in graph.ops if op.name == step.op)
-        first.update(dict.fromkeys(op.outputs, index))
-        last.update(dict.fromkeys(op.outputs, index))
-        last.update({n: index for n in op.inputs if not graph.tensor(n).is_constant})
+        op, span = by_name[step.op], (begins[index], ends[index])
+        first.update(dict.fromkeys(op.outputs, span[0]))
+        last.update(dict.fromkeys(op.outputs, span[1]))
+        last.update({n: span[1] for n in op.inputs if not graph.tensor(n).is_constant})
         if step.kernel.scratch_bytes:
-            scratch[step.scratch] = (step.kernel.scratch_bytes, index)
+            scratch[step.scratch] = (step.kernel.scratch_bytes, *span)
+        if step.sums:
+            use = row_use(graph, op)
+            scratch[step.sums] = (use.accumulator_bytes if use else 0, *span)
+    for segment in plan.segments:
+        if segment.state:
+            span = segment.first_step, segment.last_step
+            scratch[segment.state] = (STATE_BYTES, *span)
     last.update(dict.fromkeys(graph.outputs, len(plan.steps)))
     if set(plan.buffers) != {*first, *scratch}:
         raise ValueError("the buffers are not those of the tensors and the steps' scratch")
     for name, buffer in plan.buffers.items():
         if buffer.is_scratch:
-            size, index = scratch[name]
-            needed = (size, index, index)
+            needed = scratch[name]
         else:
-            needed = (graph.tensor(name).size_bytes, first[name], last[name])
+            size = graph.tensor(name).size_bytes
+            if buffer.slots:
+                _check_ring(graph, plan, buffer)
+                size = buffer.slots * row_bytes(buffer)[1]
+            needed = (size, first[name], last[name])
         if (buffer.size_bytes, buffer.first_step, buffer.last_step) != needed:
             raise ValueError(f"{_text(buffer)} should be {needed} (bytes, first and last step)")
+
+
+def _check_ring(graph: Graph, plan: Plan, buffer: Buffer) -> None:
+    """Only what one stream alone reads and writes may be kept in part."""
+    outside = buffer.name in graph.outputs
+    outside |= buffer.name in graph.inputs and not plan.rows_arrive
+    if outside or not plan.segment_of(buffer.first_step).is_stream:
+        raise ValueError(f"{_text(buffer)} keeps some rows of a tensor that is needed whole")
 
 
 def _check_banks(plan: Plan) -> None:

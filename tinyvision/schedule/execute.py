@@ -1,8 +1,9 @@
 """Runs a plan in numpy: every value goes through the bytes the plan gives it, and bytes that hold
 nothing hold garbage.
 
-One operator at a time: an output is written when all of it is computed. What a kernel that writes
-over its input may not do in between is the business of ``check.check_plan``.
+Operators of layers one at a time, those of streams one row at a time. An output is written when
+all of it is computed; what a kernel that writes over its input may not do in between is the
+business of ``check.check_plan``.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import AveragePool2D, Mean, Op, Pad
 from tinyvision.ir.reference import evaluate
+from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
-from tinyvision.schedule.plan import Buffer, Plan
+from tinyvision.kernels.rows import RowUse, one_row, row_use, window_at
+from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
+from tinyvision.schedule.replay import row_bytes
 
 
 def execute(
@@ -26,15 +31,20 @@ def execute(
     """
     memory = _Memory(plan, seed)
     for name in graph.inputs:
-        memory.write(plan.buffers[name], inputs[name])
+        if not plan.buffers[name].slots:
+            memory.write(plan.buffers[name], inputs[name])
     ops = {op.name: op for op in graph.ops}
-    for index, step in enumerate(plan.steps):
-        memory.poison(index - 1)
+    for first, _ in plan.units:
+        memory.poison(first - 1)
+        segment = plan.segment_of(first)
+        if segment.is_stream:
+            _Stream(graph, plan, segment, memory).run(inputs)
+            continue
+        step = plan.steps[first]
         op = ops[step.op]
-        arrays = [_constant(graph, name) for name in op.inputs]
         values = [
             memory.read(plan.buffers[name]) if array is None else array
-            for name, array in zip(op.inputs, arrays, strict=True)
+            for name, array in zip(op.inputs, _constants(graph, op), strict=True)
         ]
         results = evaluate(graph, op, values)
         if step.scratch:
@@ -45,8 +55,75 @@ def execute(
     return {name: memory.read(plan.buffers[name]) for name in graph.outputs}
 
 
-def _constant(graph: Graph, name: str) -> Array | None:
-    return graph.tensor(name).data
+def _constants(graph: Graph, op: Op) -> list[Array | None]:
+    return [graph.tensor(name).data for name in op.inputs]
+
+
+class _Stream:
+    """The turns of one segment."""
+
+    def __init__(self, graph: Graph, plan: Plan, segment: Segment, memory: _Memory) -> None:
+        self.graph, self.plan, self.memory = graph, plan, memory
+        self.steps = plan.steps[segment.first_step : segment.last_step + 1]
+        self.turns = segment.turns
+        self.ops = {op.name: op for op in graph.ops}
+
+    def run(self, inputs: Mapping[str, Array]) -> None:
+        taken = [0] * len(self.steps)
+        arrived = 0
+        for number in self.turns:
+            if number < 0:
+                (name,) = self.graph.inputs
+                row = inputs[name][:, arrived : arrived + 1]
+                self.memory.write_row(self.plan.buffers[name], arrived, row)
+                arrived += 1
+                continue
+            step = self.steps[number]
+            op = self.ops[step.op]
+            use = row_use(self.graph, op)
+            assert use is not None
+            self._turn(step, op, use, taken[number])
+            taken[number] += 1
+
+    def _turn(self, step: Step, op: Op, use: RowUse, turn: int) -> None:
+        values = [
+            self.memory.read_rows(self.plan.buffers[name], *rows[turn])
+            if rows is not None
+            else constant
+            for name, rows, constant in zip(
+                op.inputs, use.reads, _constants(self.graph, op), strict=True
+            )
+        ]
+        if step.scratch:
+            self.memory.fill(self.plan.buffers[step.scratch])
+        if use.accumulates:
+            self._add_up(step, op, use, turn, values[0])
+            return
+        for name, result in zip(op.outputs, self._row(op, use, turn, values), strict=True):
+            self.memory.write_row(self.plan.buffers[name], turn, result)
+
+    def _row(self, op: Op, use: RowUse, turn: int, values: list[Array | None]) -> tuple[Array, ...]:
+        rows = use.reads[0]
+        if isinstance(op, Pad) and rows is not None and rows[turn][0] == rows[turn][1]:
+            y = self.graph.tensor(op.outputs[0])
+            return (np.full((1, 1, *y.shape[2:]), op.value, y.dtype.numpy),)
+        if use.is_aligned or isinstance(op, Pad):
+            graph, op = one_row(self.graph, op)
+        else:
+            assert rows is not None
+            graph, op = window_at(self.graph, op, turn, rows[turn])
+        return evaluate(graph, op, [value for value in values if value is not None])
+
+    def _add_up(self, step: Step, op: Op, use: RowUse, turn: int, row: Array | None) -> None:
+        assert isinstance(op, (Mean, AveragePool2D)) and row is not None
+        buffer = self.plan.buffers[step.sums]
+        sums = self.memory.read_as(buffer, np.dtype(np.int32)) if turn else np.int32(0)
+        along = (1,) if isinstance(op, Mean) and op.axes == (1,) else (1, 2)
+        sums = sums + row.astype(np.int32).sum(axis=along, dtype=np.int32).reshape(-1)
+        self.memory.write(buffer, sums)
+        if turn == use.turns - 1:
+            result = mean_of_sums(self.graph, op, sums)
+            self.memory.write(self.plan.buffers[op.outputs[0]], result)
 
 
 class _Memory:
@@ -75,6 +152,27 @@ class _Memory:
             raise ValueError(f"{buffer.name!r} is scratch")
         copy: Array = self._bytes(buffer).copy().view(buffer.dtype.numpy).reshape(buffer.shape)
         return copy
+
+    def read_as(self, buffer: Buffer, dtype: np.dtype[np.int32]) -> Array:
+        copy: Array = self._bytes(buffer).copy().view(dtype)
+        return copy
+
+    def _row(self, buffer: Buffer, row: int) -> Array:
+        rows, size = row_bytes(buffer)
+        start = row % (buffer.slots or rows) * size
+        view: Array = self._bytes(buffer)[start : start + size]
+        return view
+
+    def write_row(self, buffer: Buffer, row: int, value: Array) -> None:
+        self._row(buffer, row)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+
+    def read_rows(self, buffer: Buffer, first: int, end: int) -> Array:
+        """Rows ``[first, end)`` of a tensor, whichever of them are there."""
+        assert buffer.dtype is not None
+        rows = [self._row(buffer, row) for row in range(first, end)]
+        joined = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
+        value: Array = joined.view(buffer.dtype.numpy)
+        return value.reshape(1, end - first, *buffer.shape[2:])
 
     def fill(self, buffer: Buffer) -> None:
         """Writes garbage over ``buffer``."""

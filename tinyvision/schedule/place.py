@@ -54,15 +54,31 @@ class Layout:
 class Placement:
     """One problem: its constraints, prepared once, and the ways to solve it."""
 
-    def __init__(self, items: Sequence[Item], diagonals: Diagonals) -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        diagonals: Diagonals,
+        spans: Mapping[tuple[int, int], Spans] | None = None,
+        load_bytes: int | None = None,
+    ) -> None:
+        """``spans``, where given, says for each pair ``(one, other)`` that meets where ``one`` may
+        not begin relative to ``other``, and ``load_bytes`` a bound of any layout; else both follow
+        from the items and their ``diagonals``.
+        """
         self.items = tuple(items)
         self.sizes = [item.size_bytes for item in items]
         # For every item its neighbours, and where it may not begin relative to where they do.
         self.neighbours: list[list[tuple[int, Spans]]] = [[] for _ in items]
-        for one, other in self._pairs(diagonals):
-            self.neighbours[one].append((other, self._forbidden(one, other, diagonals)))
-            self.neighbours[other].append((one, self._forbidden(other, one, diagonals)))
-        self.load_bytes = self._load_bytes()
+        if spans is None:
+            spans = {
+                (one, other): self._forbidden(one, other, diagonals)
+                for one, other in self._pairs(diagonals)
+            }
+        for (one, other), found in spans.items():
+            self.neighbours[one].append((other, found))
+            mirrored = tuple((-high, -low) for low, high in reversed(found))
+            self.neighbours[other].append((one, mirrored))
+        self.load_bytes = self._load_bytes() if load_bytes is None else load_bytes
 
     def _pairs(self, diagonals: Diagonals) -> Iterable[tuple[int, int]]:
         """Every constrained pair once."""

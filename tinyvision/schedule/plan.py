@@ -15,6 +15,9 @@ from tinyvision.kernels.kernel import Kernel
 ALIGNMENT = 8
 """Every offset is a multiple of this: kernels may read words and pairs of words."""
 
+STATE_BYTES = 4
+"""Where a stream whose input comes in rows remembers its next turn."""
+
 
 def align(size_bytes: int) -> int:
     """``size_bytes`` rounded up to the alignment."""
@@ -27,6 +30,9 @@ class Buffer:
 
     Alive from step ``first_step`` to ``last_step`` inclusive. Step -1 is the writing of the
     inputs, step ``len(steps)`` the reading of the outputs. Scratch has neither shape nor dtype.
+    What steps of a stream use is alive throughout its segment here; which rows are alive when
+    follows from the segment's turns. ``slots``: 0, or the rows that a ring has, in which row ``r``
+    of the tensor lies in slot ``r % slots`` until another needs it.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Buffer:
     is_scratch: bool = False
     shape: tuple[int, ...] = ()
     dtype: DType | None = None
+    slots: int = 0
 
     @property
     def end(self) -> int:
@@ -53,7 +60,8 @@ class Step:
     buffer or is "".
 
     ``kind`` is the operator's class; ``inputs`` and ``outputs`` name its buffers, an input that is
-    a constant has none and is left out.
+    a constant has none and is left out. ``sums`` names the buffer of a step of a stream that adds
+    up rows, or is "".
     """
 
     op: str
@@ -63,20 +71,30 @@ class Step:
     kind: str = ""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    sums: str = ""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Contiguous steps ``[first_step, last_step]`` that are scheduled as one; ``kind`` says how
-    ("layer").
+    """Contiguous steps ``[first_step, last_step]`` that are scheduled as one; ``kind`` says how:
+    "layer", one operator after the other, or "stream", row by row.
 
-    ``sram_bytes``: the most that is alive at once during them.
+    ``sram_bytes``: the most that is alive at once during them. ``turns`` of a stream: which step,
+    counted from ``first_step``, computes its next row (see ``kernels.rows``); -1 stands for the
+    arrival of the next row of the network's input, where that comes in rows; then ``state`` names
+    the buffer that says which turn is next.
     """
 
     kind: str
     first_step: int
     last_step: int
     sram_bytes: int
+    turns: tuple[int, ...] = ()
+    state: str = ""
+
+    @property
+    def is_stream(self) -> bool:
+        return self.kind == "stream"
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,8 @@ class Plan:
     recomputation, ``macs_graph`` what would run without recomputation.
 
     ``banks`` are all of the board's, in its order; ``inputs`` and ``outputs`` name buffers.
+    ``whole_input_bytes``: where the input comes in rows, what the model would need if it lay in
+    memory as a whole instead.
     """
 
     model: str
@@ -110,6 +130,29 @@ class Plan:
     flash_bytes: int
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    whole_input_bytes: int | None = None
+
+    @property
+    def rows_arrive(self) -> bool:
+        """Whether the network's input comes row by row instead of lying in memory."""
+        return bool(self.segments) and bool(self.segments[0].state)
+
+    @cached_property
+    def units(self) -> tuple[tuple[int, int], ...]:
+        """First and last step of everything that runs as one call: the layers of the generated
+        code, which are single steps and whole streams.
+        """
+        result: list[tuple[int, int]] = []
+        for segment in self.segments:
+            if segment.is_stream:
+                result.append((segment.first_step, segment.last_step))
+            else:
+                result += [(s, s) for s in range(segment.first_step, segment.last_step + 1)]
+        return tuple(result)
+
+    def segment_of(self, step: int) -> Segment:
+        """The segment that holds ``step``."""
+        return next(s for s in self.segments if s.first_step <= step <= s.last_step)
 
     @property
     def sram_bytes(self) -> int:
@@ -118,8 +161,8 @@ class Plan:
 
     @property
     def sram_with_input_bytes(self) -> int:
-        """The same with the whole input resident, as it is where layers run one after another."""
-        return self.sram_bytes
+        """The same with the whole input resident, as it is unless it comes in rows."""
+        return self.sram_bytes if self.whole_input_bytes is None else self.whole_input_bytes
 
     @property
     def macs_graph(self) -> int:
@@ -221,4 +264,5 @@ def _buffer_json(buffer: Buffer) -> dict[str, Any]:
         "scratch": buffer.is_scratch,
         "shape": list(buffer.shape),
         "dtype": buffer.dtype.value if buffer.dtype else None,
+        "slots": buffer.slots,
     }

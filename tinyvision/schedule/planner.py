@@ -12,18 +12,21 @@ from tinyvision.ir.ops import Op
 from tinyvision.kernels import choose
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.advice import explain_flash, explain_ram
+from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.banks import Assignment, assign
 from tinyvision.schedule.flash import within_flash
 from tinyvision.schedule.order import find_order, peak_bytes
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
 from tinyvision.schedule.problem import Problem, build_problem
+from tinyvision.schedule.row_jobs import row_problem
 from tinyvision.schedule.select import Schedule, Selection, select
+from tinyvision.schedule.stream_planner import Streamed, stream_schedule
 from tinyvision.target.board import Board
 from tinyvision.target.core import Core
 
 log = logging.getLogger(__name__)
 
-SCHEDULES = ("auto", "layer")
+SCHEDULES = ("auto", "layer", "stream")
 
 CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
@@ -36,8 +39,11 @@ def plan(
     candidates: CandidatesOf = choose.candidates,
     schedule: str = "auto",
     sram_limit: int | None = None,
+    rows_arrive: bool = False,
 ) -> Plan:
-    """Schedules ``graph`` for ``board``.
+    """Schedules ``graph`` for ``board``: operators one after another (``layer``, ``auto``), or
+    ranges of them row by row where that saves memory (``stream``). With ``rows_arrive`` a stream
+    may take the network's input row by row.
 
     Kernels are the fastest with which the peak of RAM stays close to the least found; with
     ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
@@ -60,6 +66,28 @@ def plan(
         lambda op: op_macs(graph, op),
     )
     problem = within_flash(problem, board.flash_bytes)
+
+    planned = None
+    if schedule == "stream":
+        planned = _stream_plan(
+            graph, board, problem, candidates, macs_original, sram_limit, rows_arrive
+        )
+    if planned is None:
+        planned = _layer_plan(graph, board, problem, schedule, macs_original, sram_limit)
+    if planned.flash_bytes > board.flash_bytes:
+        raise explain_flash(planned, board)
+    return planned
+
+
+def _layer_plan(
+    graph: Graph,
+    board: Board,
+    problem: Problem,
+    schedule: str,
+    macs_original: int,
+    sram_limit: int | None,
+) -> Plan:
+    """One operator after another; FitError where RAM does not suffice."""
     selection = _select(problem, sram_limit)
     capacities = [bank.size_bytes for bank in board.banks]
     assignment = assign(selection, capacities)
@@ -71,8 +99,6 @@ def plan(
     planned = _assemble(graph, board, schedule, selection, assignment, macs_original)
     if sram_limit is not None and planned.sram_bytes > sram_limit:
         raise explain_ram(graph, board, selection, sram_limit)
-    if planned.flash_bytes > board.flash_bytes:
-        raise explain_flash(planned, board)
     log.info(
         "%s on %s: %d bytes of RAM, no layout of these steps has less than %d",
         graph.name,
@@ -81,6 +107,33 @@ def plan(
         selection.bound_bytes,
     )
     return planned
+
+
+def _stream_plan(
+    graph: Graph,
+    board: Board,
+    problem: Problem,
+    candidates: CandidatesOf,
+    macs_original: int,
+    sram_limit: int | None,
+    rows_arrive: bool,
+) -> Plan | None:
+    """Ranges of operators row by row; None where that fits neither banks nor limit."""
+    rows = row_problem(graph, problem, candidates, board.core)
+    order = find_order(problem)
+    capacities = [bank.size_bytes for bank in board.banks]
+
+    def found(arriving: bool, limit_bytes: int | None) -> Streamed | None:
+        return stream_schedule(
+            problem, rows, order, capacities, rows_arrive=arriving, limit_bytes=limit_bytes
+        )
+
+    streamed = found(rows_arrive, sram_limit)
+    if streamed is None or (sram_limit is not None and streamed.peak_bytes > sram_limit):
+        return None
+    whole = found(False, None) if streamed.cut.ranges[0].arriving is not None else None
+    whole_bytes = whole.peak_bytes if whole is not None else None
+    return stream_plan(graph, board, streamed, macs_original, whole_bytes)
 
 
 def _select(problem: Problem, sram_limit: int | None) -> Selection:

@@ -29,9 +29,13 @@ def average_pool2d(graph: Graph, op: AveragePool2D, x: Array) -> Array:
     columns = window_spans(x.shape[2], y.shape[2], op, 1)
     total = _span_sums(_span_sums(x.astype(np.int64), rows, 1), columns, 2)
     count = np.outer([n for _, n in rows], [n for _, n in columns])[None, :, :, None]
+    return _pool_mean(op, total, count).astype(y.dtype.numpy)
+
+
+def _pool_mean(op: AveragePool2D, total: Array, count: Array | int) -> Array:
     mean = np.where(total > 0, (total + count // 2) // count, -((-total + count // 2) // count))
     clamped: Array = np.clip(mean, *op.clamp)
-    return clamped.astype(y.dtype.numpy)
+    return clamped
 
 
 def max_pool2d(graph: Graph, op: MaxPool2D, x: Array) -> Array:
@@ -45,9 +49,19 @@ def max_pool2d(graph: Graph, op: MaxPool2D, x: Array) -> Array:
 
 
 def mean(graph: Graph, op: Mean, x: Array) -> Array:
+    return mean_of_sums(graph, op, x.astype(np.int64).sum(axis=op.axes))
+
+
+def mean_of_sums(graph: Graph, op: Mean | AveragePool2D, sums: Array) -> Array:
+    """The output of a mean, or of an average pool with one window over the whole input, from the
+    sums over its elements (of any shape).
+    """
     y = graph.tensor(op.outputs[0])
+    if isinstance(op, AveragePool2D):
+        pooled = _pool_mean(op, sums.astype(np.int64), op.window[0] * op.window[1])
+        return pooled.astype(y.dtype.numpy).reshape(y.shape)
     params = mean_params(graph, op)
-    total = x.astype(np.int64).sum(axis=op.axes) - params.count * params.input_zero_point
+    total = sums.astype(np.int64) - params.count * params.input_zero_point
     scaled = multiply_by_quantized_multiplier(total, params.output.multiplier, params.output.shift)
     clamped = np.clip(scaled + params.output_zero_point, *dtype_clamp(y.dtype))
     return clamped.astype(y.dtype.numpy).reshape(y.shape)

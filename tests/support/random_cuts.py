@@ -1,0 +1,52 @@
+"""Plans of one graph with segments drawn at random instead of searched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.macs import macs
+from tinyvision.kernels import choose
+from tinyvision.schedule.assemble import stream_plan
+from tinyvision.schedule.plan import Plan
+from tinyvision.schedule.problem import build_problem
+from tinyvision.schedule.row_jobs import row_problem
+from tinyvision.schedule.segments import Cut, Search
+from tinyvision.schedule.stream_planner import place_cut
+from tinyvision.schedule.timeline import Range
+from tinyvision.target.board import Board
+
+
+def random_cut_plan(
+    graph: Graph, board: Board, rng: np.random.Generator, rows_arrive: bool = False
+) -> Plan:
+    """Every operator that can be streamed is in a stream, more likely than not; some streams are
+    of one operator.
+    """
+    problem = build_problem(
+        graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
+    )
+    rows = row_problem(graph, problem, choose.candidates, board.core)
+    search = Search(problem, rows, range(len(graph.ops)), rows_arrive)
+    ranges: list[Range] = []
+    first = 0
+    while first < len(graph.ops):
+        end = first + 1
+        stream = first in search.stages and rng.random() < 0.8
+        while end < len(graph.ops) and rng.random() < 0.8 and (end in search.stages or not stream):
+            end += 1
+        if stream and not search.stream_bytes(first, end):
+            stream = False
+        arriving = search.arriving(first, end) if stream else None
+        ranges.append(Range(first, end, stream, arriving))
+        first = end
+    merged: list[Range] = []
+    for part in ranges:
+        if merged and not merged[-1].stream and not part.stream:
+            part = Range(merged.pop().first, part.end, False)
+        merged.append(part)
+    limit = int(rng.integers(0, sum(problem.sizes) + 1))
+    capacities = [bank.size_bytes for bank in board.banks]
+    placed = place_cut(search, Cut(tuple(merged), limit, 0.0), capacities)
+    assert placed is not None
+    return stream_plan(graph, board, placed, 0, None)

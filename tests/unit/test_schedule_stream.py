@@ -1,0 +1,130 @@
+"""Plans that stream rows: sound whatever the segments, and as small as they should be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.networks import board
+from tests.support.random_cuts import random_cut_plan
+from tests.support.random_graphs import graphs, random_inputs
+from tinyvision import importer, passes, schedule
+from tinyvision.ir import reference
+from tinyvision.ir.macs import graph_macs
+from tinyvision.schedule.check import check_plan
+from tinyvision.schedule.execute import execute
+from tinyvision.target import load_board
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+
+
+def assert_computes(graph, plan, inputs, seed=0):
+    check_plan(graph, plan)
+    values = reference.run_all(graph, inputs)
+    found = execute(graph, plan, {name: values[name] for name in graph.inputs}, seed)
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, values[name])
+
+
+@given(graphs(), st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_random_segments_of_random_graphs(graph, seed, rows_arrive):
+    graph = passes.run(graph)
+    rng = np.random.default_rng(seed)
+    plan = random_cut_plan(graph, board(1 << 20), rng, rows_arrive)
+    assert_computes(graph, plan, random_inputs(graph, rng), seed)
+
+
+@given(graphs(), st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_searched_segments_of_random_graphs(graph, seed, rows_arrive):
+    graph = passes.run(graph)
+    target, macs = board(1 << 20), graph_macs(graph)
+    plan = schedule.plan(
+        graph, target, macs_original=macs, schedule="stream", rows_arrive=rows_arrive
+    )
+    assert plan.sram_bytes <= plan.sram_with_input_bytes or not rows_arrive
+    assert_computes(graph, plan, random_inputs(graph, np.random.default_rng(seed)), seed)
+
+
+# Peaks with the whole input in memory and with its rows arriving; the issue of it all.
+PEAKS = [
+    ("vww_mobilenet_v1", 28_000, 14_500),
+    ("ic_resnet8", 14_200, 13_200),
+    ("kws_dscnn", 5_100, 4_800),
+    ("vww_mcunet", 22_100, 16_100),
+]
+
+
+@pytest.mark.parametrize(("name", "whole_bytes", "rows_bytes"), PEAKS)
+@pytest.mark.parametrize("rows_arrive", [False, True])
+def test_real_networks(name, whole_bytes, rows_bytes, rows_arrive):
+    path = MODELS / f"{name}.tflite"
+    if not path.is_file():
+        pytest.skip("no shared models")
+    imported = importer.load(path)
+    graph = passes.run(imported)
+    plan = schedule.plan(
+        graph,
+        load_board("stm32h7"),
+        macs_original=graph_macs(imported),
+        schedule="stream",
+        rows_arrive=rows_arrive,
+    )
+    assert plan.sram_bytes <= (rows_bytes if rows_arrive else whole_bytes)
+    assert plan.sram_with_input_bytes <= whole_bytes
+    assert plan.recompute_factor == 1.0
+    golden = np.load(path.with_suffix("").with_suffix(".golden.npz"))
+    assert_computes(
+        graph, plan, [golden["inputs"][:1].reshape(graph.tensor(graph.inputs[0]).shape)]
+    )
+
+
+def streamed_plan(slots=0):
+    path = MODELS / "kws_dscnn.tflite"
+    if not path.is_file():
+        pytest.skip("no shared models")
+    imported = importer.load(path)
+    graph = passes.run(imported)
+    target = load_board("stm32h7")
+    return graph, schedule.plan(graph, target, macs_original=0, schedule="stream")
+
+
+def test_a_ring_too_small_is_found():
+    graph, plan = streamed_plan()
+    ring = max(plan.buffers.values(), key=lambda b: b.slots)
+    size = ring.size_bytes // ring.slots
+    smaller = replace(ring, slots=ring.slots - 1, size_bytes=ring.size_bytes - size)
+    broken = replace(plan, buffers={**plan.buffers, ring.name: smaller})
+    with pytest.raises(ValueError, match="overwritten"):
+        check_plan(graph, broken)
+
+
+def test_turns_out_of_order_are_found():
+    graph, plan = streamed_plan()
+    (segment, *rest) = plan.segments
+    turns = (segment.turns[-1], *segment.turns[:-1])
+    broken = replace(plan, segments=(replace(segment, turns=turns), *rest))
+    with pytest.raises(ValueError, match="overwritten, or never written"):
+        check_plan(graph, broken)
+
+
+def test_every_byte_of_a_plan_is_needed():
+    """Moving any buffer of a tight plan down by a word destroys something."""
+    graph, plan = streamed_plan()
+    found = 0
+    for buffer in plan.buffers.values():
+        if buffer.offset == 0:
+            continue
+        moved = replace(buffer, offset=buffer.offset - 8)
+        broken = replace(plan, buffers={**plan.buffers, buffer.name: moved})
+        try:
+            check_plan(graph, broken)
+        except ValueError:
+            found += 1
+    assert found > len(plan.buffers) // 2

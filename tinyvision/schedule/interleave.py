@@ -1,0 +1,86 @@
+"""In which order the operators of a stream segment take their turns: every row as late as a row
+that is wanted allows.
+
+A row is computed when one further down needs it, so nothing is computed twice and of each tensor
+only the rows under the next window are kept (the row buffer of StreamNet, Zheng et al., NeurIPS
+2023, over any graph).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tinyvision.kernels.rows import RowUse
+
+ARRIVAL = -1
+"""Stands among turns for the next row of the network's input."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One operator of a segment: the values it reads (None: a constant) and writes."""
+
+    use: RowUse
+    reads: tuple[int | None, ...]
+    writes: tuple[int, ...]
+
+    @cached_property
+    def needs(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each turn the values it reads, with the number of their rows that must exist."""
+        inputs = [(v, rows) for v, rows in zip(self.reads, self.use.reads, strict=True) if rows]
+        return tuple(
+            tuple((value, rows[turn][1]) for value, rows in inputs if value is not None)
+            for turn in range(self.use.turns)
+        )
+
+
+def interleave(
+    stages: Sequence[Stage], kept: frozenset[int], arriving: tuple[int, int] | None = None
+) -> tuple[int, ...]:
+    """The turns in their order: positions in ``stages``, each time its next turn.
+
+    ``kept``: the values that are wanted whole; several advance together, in proportion.
+    ``arriving``: a value whose rows come from outside, in turns called ``ARRIVAL``, and how many.
+    """
+    return _Interleaving(stages, arriving).run(kept)
+
+
+class _Interleaving:
+    def __init__(self, stages: Sequence[Stage], arriving: tuple[int, int] | None) -> None:
+        self.stages = stages
+        self.producer = {value: k for k, stage in enumerate(stages) for value in stage.writes}
+        self.done = [0] * len(stages)
+        self.arriving = arriving
+        self.arrived = 0
+        self.turns: list[int] = []
+
+    def run(self, kept: frozenset[int]) -> tuple[int, ...]:
+        sinks = [k for k, stage in enumerate(self.stages) if kept.intersection(stage.writes)]
+        if len(sinks) == 1:
+            for _ in range(self.stages[sinks[0]].use.turns):
+                self._take(sinks[0])
+        while sinks := [k for k in sinks if self.done[k] < self.stages[k].use.turns]:
+            self._take(min(sinks, key=lambda k: (self.done[k] + 1) / self.stages[k].use.turns))
+        if self.arriving is not None:
+            self.turns += [ARRIVAL] * (self.arriving[1] - self.arrived)
+        return tuple(self.turns)
+
+    def _take(self, stage: int) -> None:
+        """The next turn of ``stage``, after all that it needs."""
+        for value, rows in self.stages[stage].needs[self.done[stage]]:
+            producer = self.producer.get(value)
+            if producer is not None:
+                while self._rows(producer) < rows:
+                    self._take(producer)
+            elif self.arriving is not None and value == self.arriving[0] and self.arrived < rows:
+                self.turns += [ARRIVAL] * (rows - self.arrived)
+                self.arrived = rows
+        self.done[stage] += 1
+        self.turns.append(stage)
+
+    def _rows(self, stage: int) -> int:
+        """Rows that ``stage`` has written."""
+        use, done = self.stages[stage].use, self.done[stage]
+        return done // use.turns if use.accumulates else done

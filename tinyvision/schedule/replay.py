@@ -1,0 +1,196 @@
+"""Goes through a plan turn by turn and watches every byte: nothing is read that another has
+overwritten.
+
+Independent of how plans are made: it knows of lifetimes only what it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import Op, Reshape
+from tinyvision.ir.types import Array
+from tinyvision.kernels.rows import RowUse, row_use
+from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
+
+Span = tuple[Buffer, int, int, int]
+"""Bytes of a buffer's content: buffer, first byte of the bank, first byte of the content, how
+many.
+"""
+
+
+def replay(graph: Graph, plan: Plan) -> None:
+    """Raises ValueError naming step and buffer where a step would find other bytes than those it
+    needs, or may not lie its output where the plan has it.
+    """
+    _Replay(graph, plan).run()
+
+
+def row_bytes(buffer: Buffer) -> tuple[int, int]:
+    """Rows and bytes of one row of a tensor's buffer; one row where the shape has none."""
+    assert buffer.dtype is not None
+    count = int(np.prod(buffer.shape)) * buffer.dtype.size_bytes
+    rows = buffer.shape[1] if len(buffer.shape) == 4 and buffer.shape[0] == 1 else 1
+    return rows, count // max(rows, 1)
+
+
+class _Replay:
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self.graph, self.plan = graph, plan
+        self.ops = {op.name: op for op in graph.ops}
+        self.numbers = {name: index for index, name in enumerate(plan.buffers, 1)}
+        for op in graph.ops:
+            if isinstance(op, Reshape) and op.inputs[0] in plan.buffers:
+                source, result = plan.buffers[op.inputs[0]], plan.buffers[op.outputs[0]]
+                if (source.bank, source.offset) == (result.bank, result.offset):
+                    self.numbers[result.name] = self.numbers[source.name]
+        # Of each byte whose content it holds: the buffer's number and the place in the content.
+        self.owners = {bank.name: np.zeros(bank.used_bytes, np.int64) for bank in plan.banks}
+
+    def run(self) -> None:
+        for name in self.graph.inputs:
+            if not self.plan.buffers[name].slots:
+                self.write(self.whole(name))
+        for segment in self.plan.segments:
+            if segment.is_stream:
+                self.stream(segment)
+                continue
+            for step in self.plan.steps[segment.first_step : segment.last_step + 1]:
+                self.layer(step)
+        for name in self.graph.outputs:
+            self.require(self.whole(name), "the reading of the outputs")
+
+    def whole(self, name: str) -> Span:
+        buffer = self.plan.buffers[name]
+        return buffer, buffer.offset, 0, buffer.size_bytes
+
+    def rows(self, name: str, first: int, end: int) -> Iterator[Span]:
+        buffer = self.plan.buffers[name]
+        count, size = row_bytes(buffer)
+        slots = buffer.slots or count
+        for row in range(first, end):
+            yield buffer, buffer.offset + row % slots * size, row * size, size
+
+    def layer(self, step: Step) -> None:
+        op = self.ops[step.op]
+        reads = {name: [self.whole(name)] for name in step.inputs}
+        writes = [self.whole(name) for name in step.outputs]
+        self.call(step, op, reads, writes)
+
+    def stream(self, segment: Segment) -> None:
+        steps = self.plan.steps[segment.first_step : segment.last_step + 1]
+        uses = [row_use(self.graph, self.ops[step.op]) for step in steps]
+        taken = [0] * len(steps)
+        arrived = 0
+        if segment.state:
+            self.write(self.whole(segment.state))
+        for number in segment.turns:
+            if segment.state:
+                self.require(self.whole(segment.state), "a turn")
+            if number < 0:
+                for span in self.rows(self.graph.inputs[0], arrived, arrived + 1):
+                    self.write(span)
+                arrived += 1
+                continue
+            use = uses[number]
+            if use is None or taken[number] >= use.turns:
+                raise ValueError(f"step {steps[number].op!r} cannot take turn {taken[number]}")
+            self.turn(steps[number], use, taken[number])
+            taken[number] += 1
+
+    def turn(self, step: Step, use: RowUse, turn: int) -> None:
+        op = self.ops[step.op]
+        reads: dict[str, list[Span]] = {}
+        for name, rows in zip(op.inputs, use.reads, strict=True):
+            if rows is not None:
+                reads.setdefault(name, []).extend(self.rows(name, *rows[turn]))
+        writes = []
+        if not use.accumulates:
+            writes = [span for name in step.outputs for span in self.rows(name, turn, turn + 1)]
+        elif turn == use.turns - 1:
+            writes = [self.whole(name) for name in step.outputs]
+        if step.sums:
+            sums = self.whole(step.sums)
+            if turn:
+                self.require(sums, step.op)
+            for span in (*writes, *(span for spans in reads.values() for span in spans)):
+                self.apart(step, sums, span)
+            self.write(sums)
+        self.call(step, op, reads, writes, rows_alike=use.is_aligned)
+
+    def call(
+        self,
+        step: Step,
+        op: Op,
+        reads: dict[str, list[Span]],
+        writes: list[Span],
+        rows_alike: bool = True,
+    ) -> None:
+        """One call of a kernel; its output may overlap its inputs as the kernel says, where both
+        are the whole operator's or one row of it.
+        """
+        for spans in reads.values():
+            for span in spans:
+                self.require(span, step.op)
+        scratch = self.whole(step.scratch) if step.scratch else None
+        for number, output in enumerate(writes):
+            for name, spans in reads.items():
+                allowed = rows_alike and number == 0
+                for span in spans:
+                    if self.meet(output, span) and not (
+                        self.twins(op, output, span)
+                        or (allowed and self.may_share(step, op, name, span[1] - output[1]))
+                    ):
+                        raise ValueError(f"{step.op!r} writes {_text(output)} over {_text(span)}")
+            for other in writes[:number]:
+                self.apart(step, output, other)
+        if scratch is not None:
+            for span in (*writes, *(span for spans in reads.values() for span in spans)):
+                self.apart(step, scratch, span)
+            self.write(scratch)
+        for output in writes:
+            self.write(output)
+
+    def may_share(self, step: Step, op: Op, name: str, difference: int) -> bool:
+        return all(
+            step.kernel.may_share(index, difference)
+            for index, read in enumerate(op.inputs)
+            if read == name
+        )
+
+    def twins(self, op: Op, output: Span, source: Span) -> bool:
+        same = self.numbers[output[0].name] == self.numbers[source[0].name]
+        return isinstance(op, Reshape) and same
+
+    @staticmethod
+    def meet(one: Span, other: Span) -> bool:
+        return (
+            one[0].bank == other[0].bank
+            and one[1] < other[1] + other[3]
+            and other[1] < one[1] + one[3]
+        )
+
+    def apart(self, step: Step, one: Span, other: Span) -> None:
+        if self.meet(one, other):
+            raise ValueError(f"in {step.op!r} {_text(one)} and {_text(other)} overlap")
+
+    def content(self, span: Span) -> Array:
+        number = self.numbers[span[0].name]
+        found: Array = (number << 32) + np.arange(span[2], span[2] + span[3], dtype=np.int64)
+        return found
+
+    def write(self, span: Span) -> None:
+        self.owners[span[0].bank][span[1] : span[1] + span[3]] = self.content(span)
+
+    def require(self, span: Span, reader: str) -> None:
+        held = self.owners[span[0].bank][span[1] : span[1] + span[3]]
+        if not np.array_equal(held, self.content(span)):
+            raise ValueError(f"{reader!r} finds {_text(span)} overwritten, or never written")
+
+
+def _text(span: Span) -> str:
+    buffer, at, _, count = span
+    return f"{buffer.name!r} ({buffer.bank} {at} to {at + count})"

@@ -1,0 +1,138 @@
+"""Plans with streams: the cut into segments, and a place for every ring, row and sum."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.schedule.banks import Assignment, fill
+from tinyvision.schedule.place import Item as Box
+from tinyvision.schedule.place import Layout, Placement
+from tinyvision.schedule.problem import Problem
+from tinyvision.schedule.row_jobs import RowProblem
+from tinyvision.schedule.segments import Cut, Search
+from tinyvision.schedule.timeline import Timeline
+
+log = logging.getLogger(__name__)
+
+LOOSER = (1.0, 1.01, 1.03, 1.06, 1.1, 1.15)
+"""Bounds, as multiples of the least, for which cuts are placed: what needs least on paper does not
+always lie best.
+"""
+TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85)
+"""The same below a limit, where the cheapest cut that can be placed within it is wanted."""
+TRIAL_EFFORT = 60
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A cut, placed: ``assignment`` is of ``timeline.items``."""
+
+    cut: Cut
+    timeline: Timeline
+    assignment: Assignment
+    peak_bytes: int
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return tuple(self.timeline.order)
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        return tuple(self.timeline.kernels)
+
+
+def stream_schedule(
+    problem: Problem,
+    rows: RowProblem,
+    order: Sequence[int],
+    capacities: Sequence[int],
+    *,
+    rows_arrive: bool,
+    limit_bytes: int | None = None,
+) -> Streamed | None:
+    """The schedule of ``order`` with the smallest peak found; with ``limit_bytes`` the one with
+    the least overhead that stays within it. None where it does not fit ``capacities``.
+
+    ``rows_arrive``: the network's input comes row by row where the first segment can take it so.
+    """
+    search = Search(problem, rows, order, rows_arrive)
+    least = search.least()
+    best: Streamed | None = None
+    for cut in _cuts(search, least, limit_bytes):
+        found = place_cut(search, cut, capacities)
+        if found is None:
+            continue
+        if limit_bytes is not None and found.peak_bytes <= limit_bytes:
+            return found
+        if best is None or (found.peak_bytes, cut.price) < (best.peak_bytes, best.cut.price):
+            best = found
+    if best is not None:
+        log.info(
+            "%d bytes of RAM; on paper %d, any cut %d", best.peak_bytes, best.cut.bound_bytes, least
+        )
+    return best
+
+
+def _cuts(search: Search, least: int, limit_bytes: int | None) -> Iterator[Cut]:
+    """Different cuts to try, the most promising first."""
+    bounds = [int(least * factor) for factor in LOOSER]
+    if limit_bytes is not None:
+        bounds = [b for f in TIGHTER if (b := int(limit_bytes * f)) > least] + bounds
+    seen = set()
+    for bound in bounds:
+        cut = search.cheapest(bound)
+        if cut is not None and cut.ranges not in seen:
+            seen.add(cut.ranges)
+            yield cut
+
+
+def place_cut(search: Search, cut: Cut, capacities: Sequence[int]) -> Streamed | None:
+    """A place for everything that ``cut`` needs in banks of ``capacities`` bytes, fastest first;
+    None where there is none.
+    """
+    layers = {}
+    for part in cut.ranges:
+        if not part.stream:
+            for position in range(part.first, part.end):
+                layers[position] = _layer_kernel(search, position, cut.bound_bytes)
+    timeline = search.timeline(cut.ranges, layers)
+    spans = timeline.spans()
+    boxes = [Box(i.size_bytes, i.parts.first, i.parts.last) for i in timeline.items]
+    bound = timeline.load_bytes()
+    layout = Placement(boxes, {}, spans, bound).solve(bound, exact=False)
+    count = len(boxes)
+    if capacities and layout.peak_bytes <= capacities[0]:
+        banks = Assignment((0,) * count, layout.offsets)
+        return Streamed(cut, timeline, banks, layout.peak_bytes)
+    if len(capacities) < 2:
+        return None
+
+    def place(chosen: Sequence[int], capacity: int) -> Layout:
+        index = {item: i for i, item in enumerate(chosen)}
+        inside = {
+            (index[one], index[other]): found
+            for (one, other), found in spans.items()
+            if one in index and other in index
+        }
+        placement = Placement([boxes[item] for item in chosen], {}, inside, 0)
+        return placement.solve(capacity, TRIAL_EFFORT, exact=False)
+
+    sizes = [box.size_bytes for box in boxes]
+    assignment = fill(sizes, [1.0] * count, capacities, place)
+    if assignment is None:
+        return None
+    ends = [0] * len(capacities)
+    for bank, offset, size in zip(assignment.banks, assignment.offsets, sizes, strict=True):
+        ends[bank] = max(ends[bank], offset + size)
+    return Streamed(cut, timeline, assignment, sum(ends))
+
+
+def _layer_kernel(search: Search, position: int, bound_bytes: int) -> Kernel:
+    """The fastest kernel within the bound."""
+    kernels = search.problem.jobs[search.order[position]].kernels
+    needs = search.layer_needs[position]
+    fitting = [k for k, need in zip(kernels, needs, strict=True) if need <= bound_bytes]
+    return fitting[0] if fitting else kernels[needs.index(min(needs))]

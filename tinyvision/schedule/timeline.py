@@ -1,0 +1,428 @@
+"""When which bytes hold something, row by row, if segments run one after another.
+
+Time counts events: an operator as a whole, or one turn of one in a stream. Every event is two
+ticks, reading and writing, so that an output may take the place of what its kernel has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinyvision.ir.types import Array
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.schedule.interleave import ARRIVAL, Stage, interleave
+from tinyvision.schedule.place import Clearance, Spans
+from tinyvision.schedule.plan import STATE_BYTES, align
+from tinyvision.schedule.problem import Problem
+
+BEFORE = -1
+"""The tick at which inputs that are fed whole are written."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The jobs ``[first, end)`` of an order, run one after another or (``stream``) row by row.
+
+    ``arriving``: the storage of a network input that comes row by row, or None.
+    """
+
+    first: int
+    end: int
+    stream: bool
+    arriving: int | None = None
+
+
+@dataclass(frozen=True)
+class RowJob:
+    """A job as a stage of a stream; ``leads``: for each of its reads how far (``Kernel.overlap``)
+    an output row must lie below the input row that it may overlap.
+    """
+
+    stage: Stage
+    leads: tuple[int | None, ...]
+
+    @cached_property
+    def last_turns(self) -> tuple[Array, ...]:
+        """For each read the last turn that needs each row (-1: none)."""
+        result = []
+        for rows in self.stage.use.reads:
+            if rows is None:
+                result.append(np.zeros(0, np.int64))
+                continue
+            last = np.full(max(end for _, end in rows), -1, np.int64)
+            for turn, (first, end) in enumerate(rows):
+                last[first:end] = turn
+            result.append(last)
+        return tuple(result)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Byte ranges ``[low, high)`` of an item, each in use from tick ``start`` to ``end``."""
+
+    low: Array
+    high: Array
+    start: Array
+    end: Array
+
+    @cached_property
+    def first(self) -> int:
+        return int(self.start.min())
+
+    @cached_property
+    def last(self) -> int:
+        return int(self.end.max())
+
+
+def whole(size_bytes: int, start: int, end: int) -> Parts:
+    """An item that is in use as a whole, once."""
+    return Parts(*(np.array([value], np.int64) for value in (0, size_bytes, start, end)))
+
+
+@dataclass(frozen=True)
+class Item:
+    """Memory for a storage, or for a job's scratch or sums. ``slots``: rows that a ring has, 0
+    where every row has a place of its own.
+    """
+
+    size_bytes: int
+    parts: Parts
+    slots: int = 0
+
+
+@dataclass(frozen=True)
+class RowPair:
+    """In event ``event`` an output row may overlap the input row it is made of: at bytes
+    ``output`` and ``input`` of their items, the input at least ``lead`` above the output.
+    """
+
+    output: int
+    input: int
+    size: tuple[int, int]
+    lead: int
+
+
+class Timeline:
+    """Lifetimes of everything for one sequence of ranges over one order of a problem.
+
+    ``kernels``: one for each position of the order. ``rows``: positions that can be stages.
+    ``views``: rows and bytes of a row of every storage. ``lifetimes``: those of the whole order, of
+    which ``ranges`` may be a part; what lives beyond it lives until the end.
+    Raises ValueError where an operator of a stream would have nothing to do.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        order: Sequence[int],
+        kernels: Sequence[Kernel],
+        rows: Mapping[int, RowJob],
+        views: Sequence[tuple[int, int]],
+        ranges: Sequence[Range],
+        lifetimes: Sequence[tuple[int, int]],
+    ) -> None:
+        self.problem, self.order, self.kernels = problem, order, kernels
+        self.rows, self.views, self.ranges = rows, views, ranges
+        self.lifetimes = lifetimes
+        self.touched: set[int] = set()
+        self.turns: list[tuple[int, ...]] = []
+        self.diagonals: dict[tuple[int, int], Clearance] = {}
+        self.pairs: dict[tuple[int, int], list[RowPair]] = {}
+        self.scratch: dict[int, Parts] = {}
+        self.sums: dict[int, Parts] = {}
+        self.states: dict[int, Parts] = {}
+        self.slots: dict[int, int] = {}
+        self._start = [np.full(v[0], BEFORE, np.int64) for v in views]
+        self._end = [np.full(v[0], BEFORE, np.int64) for v in views]
+        self._event = 0
+        self._begins: list[int] = []
+        for part in ranges:
+            self._begins.append(self._event)
+            if part.stream:
+                self._stream(part)
+            else:
+                for position in range(part.first, part.end):
+                    self._layer(position)
+                self.turns.append(())
+        self.events = self._event
+        for storage in self.touched:
+            if lifetimes[storage][1] >= ranges[-1].end:
+                self._end[storage][:] = 2 * self._event
+
+    # One operator as a whole
+
+    def _layer(self, position: int) -> None:
+        tick = 2 * self._event
+        self._event += 1
+        job, kernel = self.problem.jobs[self.order[position]], self.kernels[position]
+        late = False
+        self.touched.update(job.read_storages, job.writes)
+        for storage in job.read_storages:
+            end = tick + 1
+            dies = self.lifetimes[storage][1] == position and storage not in self.problem.outputs
+            if dies and (clearance := job.clearance(kernel, storage)) is not None:
+                self.diagonals[job.writes[0], storage] = clearance
+                end, late = tick, True
+            self._end[storage][:] = end
+        for index, storage in enumerate(job.writes):
+            if storage not in job.read_storages:
+                self._start[storage][:] = tick + (late and index == 0)
+            self._end[storage][:] = tick + 1
+        if kernel.scratch_bytes:
+            self.scratch[position] = whole(kernel.scratch_bytes, tick, tick + 1)
+
+    # Rows of several
+
+    def _stream(self, part: Range) -> None:
+        positions = range(part.first, part.end)
+        stages = [self.rows[p].stage for p in positions]
+        internal = self._internal(part)
+        kept = frozenset(s for stage in stages for s in stage.writes) - internal
+        arriving = None
+        if part.arriving is not None:
+            arriving = part.arriving, self.views[part.arriving][0]
+            internal |= {part.arriving}
+        turns = interleave(stages, kept, arriving)
+        self.turns.append(turns)
+        sequence = np.array(turns, np.int64)
+        at = [np.flatnonzero(sequence == k) + self._event for k in range(len(stages))]
+        if not all(len(events) for events in at):
+            raise ValueError("nothing reads what an operator computes")
+        for stage in stages:
+            self.touched.update(s for s in (*stage.reads, *stage.writes) if s is not None)
+        if part.arriving is not None:
+            arrivals = np.flatnonzero(sequence == ARRIVAL) + self._event
+            self._born(part.arriving, 2 * arrivals)
+            begin, end = 2 * self._event, 2 * (self._event + len(turns)) - 1
+            self.states[part.first] = whole(STATE_BYTES, begin, end)
+        self._event += len(turns)
+        for k, position in enumerate(positions):
+            self._births(position, at[k])
+        for k, position in enumerate(positions):
+            self._deaths(position, at[k])
+        for k, position in enumerate(positions):
+            if not stages[k].use.accumulates and len(self.rows[position].leads):
+                self._in_place(position, at[k], part)
+        for storage in internal:
+            self.slots[storage] = self._ring(storage)
+
+    def _internal(self, part: Range) -> set[int]:
+        """What is written and read inside alone."""
+        written = {
+            storage
+            for position in range(part.first, part.end)
+            for storage in self.rows[position].stage.writes
+        }
+        return {
+            storage
+            for storage in written
+            if part.first <= self.lifetimes[storage][0] < self.lifetimes[storage][1] < part.end
+        }
+
+    def _born(self, storage: int, ticks: Array) -> None:
+        """Rows beyond those never come to be: they end before they start."""
+        count = len(ticks)
+        self._start[storage][:count] = ticks
+        self._start[storage][count:] = ticks[-1] + 1 if count else 0
+        self._end[storage][:count] = ticks + 1
+        self._end[storage][count:] = self._start[storage][count:] - 1
+
+    def _births(self, position: int, events: Array) -> None:
+        stage, kernel = self.rows[position].stage, self.kernels[position]
+        starts = events[-1:] if stage.use.accumulates else events
+        for storage in stage.writes:
+            self._born(storage, 2 * starts)
+        if kernel.scratch_bytes:
+            zero = np.zeros(len(events), np.int64)
+            size = zero + kernel.scratch_bytes
+            self.scratch[position] = Parts(zero, size, 2 * events, 2 * events + 1)
+        if stage.use.accumulates:
+            size_bytes = stage.use.accumulator_bytes
+            first, last = 2 * int(events[0]), 2 * int(events[-1]) + 1
+            self.sums[position] = whole(size_bytes, first, last)
+
+    def _deaths(self, position: int, events: Array) -> None:
+        job = self.rows[position]
+        for storage, last_turns in zip(job.stage.reads, job.last_turns, strict=True):
+            if storage is not None:
+                # Turns beyond the last one taken read nothing.
+                known = last_turns[last_turns < len(events)]
+                rows = np.flatnonzero(known >= 0)
+                end = self._end[storage]
+                end[rows] = np.maximum(end[rows], 2 * events[known[rows]] + 1)
+
+    def _in_place(self, position: int, events: Array, part: Range) -> None:
+        """Output rows that may lie over the input rows they are made of, which end with them."""
+        job = self.rows[position]
+        (output,) = job.stage.writes[:1]
+        for index, storage in enumerate(job.stage.reads):
+            lead = job.leads[index]
+            if storage is None or lead is None or job.stage.reads.count(storage) > 1:
+                continue
+            if self.lifetimes[storage][1] >= part.end or storage in self.problem.outputs:
+                continue
+            count = min(len(events), len(self._end[storage]))
+            dying = self._end[storage][:count] == 2 * events[:count] + 1
+            if not dying.all():
+                continue
+            self._end[storage][:count] -= 1
+            self._start[output][:count] = 2 * events[:count] + 1
+            sizes = self.views[output][1], self.views[storage][1]
+            self.pairs.setdefault((output, storage), [])
+            self.pairs[output, storage] += [RowPair(row, row, sizes, lead) for row in range(count)]
+
+    def _ring(self, storage: int) -> int:
+        start, end = self._start[storage], self._end[storage]
+        oldest, most = 0, 1
+        for row in range(len(start)):
+            if end[row] < start[row]:
+                break
+            while oldest < row and end[oldest] < start[row]:
+                oldest += 1
+            most = max(most, row - oldest + 1)
+        return most
+
+    # Results
+
+    def parts(self, storage: int) -> Parts:
+        """Where and when rows of ``storage`` lie."""
+        rows, row_bytes = self.views[storage]
+        start, end = self._start[storage], self._end[storage]
+        if rows == 1 or (storage not in self.slots and self._uniform(storage)):
+            return whole(rows * row_bytes, int(start[0]), int(end[0]))
+        index = np.flatnonzero(end >= start)
+        low = (index % self.slots.get(storage, rows)) * row_bytes
+        return Parts(low, low + row_bytes, start[index], end[index])
+
+    def _uniform(self, storage: int) -> bool:
+        start, end = self._start[storage], self._end[storage]
+        return bool((start == start[0]).all() and (end == end[0]).all())
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """Storages, then scratches, sums and states, the latter three by position."""
+        items = []
+        for storage in range(len(self.views)):
+            items.append(self._item(storage))
+        others = (self.scratch, self.sums, self.states)
+        for parts in (found[position] for found in others for position in sorted(found)):
+            items.append(Item(align(int(parts.high[0])), parts))
+        return items
+
+    def _item(self, storage: int) -> Item:
+        rows, row_bytes = self.views[storage]
+        slots = self.slots.get(storage, 0)
+        return Item(align((slots or rows) * row_bytes), self.parts(storage), slots)
+
+    def load_bytes(self) -> int:
+        """The most that is in use at one time of what the ranges touch, at least."""
+        return int(self._load.max())
+
+    def range_peaks(self) -> list[int]:
+        """The same for each range."""
+        ends = [*self._begins[1:], self.events]
+        return [
+            int(self._load[2 * begin : 2 * end].max())
+            for begin, end in zip(self._begins, ends, strict=True)
+        ]
+
+    @cached_property
+    def _load(self) -> Array:
+        """Bytes in use at each tick; the slots of a ring count from their first use to their
+        last.
+        """
+        change = np.zeros(2 * self.events + 4, np.int64)
+        items = [self._item(storage) for storage in self.touched]
+        for parts in [*self.scratch.values(), *self.sums.values(), *self.states.values()]:
+            items.append(Item(align(int(parts.high[0])), parts))
+        for item in items:
+            parts = item.parts
+            low, start, end = parts.low, parts.start, parts.end
+            if item.slots > 1:
+                low, where = np.unique(low, return_inverse=True)
+                start = np.full(len(low), 2 * self.events, np.int64)
+                end = np.full(len(low), BEFORE, np.int64)
+                np.minimum.at(start, where, parts.start)
+                np.maximum.at(end, where, parts.end)
+                size = np.full(len(low), item.size_bytes // item.slots)
+            else:
+                size = parts.high - low
+            np.add.at(change, start + 1, size)
+            np.add.at(change, end + 2, -size)
+        load: Array = np.cumsum(change)[1:]
+        return load
+
+    def spans(self) -> dict[tuple[int, int], Spans]:
+        """For each pair of items that meet: where the first may not begin, relative to the
+        second.
+        """
+        items = self.items
+        found: dict[tuple[int, int], Spans] = {}
+        order = sorted(range(len(items)), key=lambda i: items[i].parts.first)
+        alive: list[int] = []
+        for one in order:
+            begin = items[one].parts.first
+            alive = [i for i in alive if items[i].parts.last >= begin]
+            for other in alive:
+                spans = self._between(one, other)
+                if spans:
+                    found[one, other] = spans
+            alive.append(one)
+        for pair in [*self.diagonals, *self.pairs]:
+            if pair not in found and pair[::-1] not in found:
+                spans = self._between(*pair)
+                if spans:
+                    found[pair] = spans
+        return found
+
+    def _between(self, one: int, other: int) -> Spans:
+        a, b = self.items[one].parts, self.items[other].parts
+        meet = (a.start[:, None] <= b.end[None, :]) & (b.start[None, :] <= a.end[:, None])
+        first, second = np.nonzero(meet)
+        spans = {
+            (int(low), int(high))
+            for low, high in zip(
+                b.low[second] - a.high[first], b.high[second] - a.low[first], strict=True
+            )
+        }
+        spans.update(self._clearances(one, other))
+        return _merged(spans)
+
+    def _clearances(self, one: int, other: int) -> set[tuple[int, int]]:
+        """Where outputs and the inputs they may overlap may not begin all the same."""
+        spans: set[tuple[int, int]] = set()
+        for output, source, sign in ((one, other, 1), (other, one, -1)):
+            found = set()
+            clearance = self.diagonals.get((output, source))
+            if clearance is not None:
+                # With the output at d, the input at 0: d <= -least is allowed.
+                low, high = -self.items[output].size_bytes, self.items[source].size_bytes
+                start = max(low, -clearance.least_bytes)
+                found |= {(low, start), (start, high)} if clearance.exact else {(start, high)}
+            for pair in self.pairs.get((output, source), ()):
+                out_row, in_row = pair.size
+                out_low = (
+                    pair.output % (self.slots.get(output) or self.views[output][0])
+                ) * out_row
+                in_low = (pair.input % (self.slots.get(source) or self.views[source][0])) * in_row
+                # Row addresses: d + out_low <= in_low - lead, or beyond the input's end.
+                found.add((in_low - pair.lead - out_low, in_low + in_row - out_low))
+            spans |= {(low, high) if sign > 0 else (-high, -low) for low, high in found}
+        return {span for span in spans if span[0] < span[1]}
+
+
+def _merged(spans: set[tuple[int, int]]) -> Spans:
+    """Open intervals as few as possible, widened to multiples of the alignment, which all offsets
+    are.
+    """
+    result: list[tuple[int, int]] = []
+    for low, high in sorted((-align(-low), align(high)) for low, high in spans):
+        if result and low < result[-1][1]:
+            result[-1] = result[-1][0], max(result[-1][1], high)
+        else:
+            result.append((low, high))
+    return tuple(result)
