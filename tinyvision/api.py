@@ -268,7 +268,7 @@ def profile(
     """Time and memory of one inference on random input, layer by layer."""
     compiled = _compiled(model, board, schedule_kind, sram_limit)
     drawn = sampling.draw(compiled.model.graph, 1)
-    layers = len(compiled.plan.steps)
+    layers = len(compiled.plan.units)
     with serial_target(compiled, where, out, progress) as (target, twin):
         taken = take_profile(
             compiled.plan,

@@ -53,7 +53,7 @@ OutOpt = Annotated[
     Path | None, typer.Option("--out", "-o", help="The PlatformIO project; default build/BOARD.")
 ]
 ScheduleOpt = Annotated[
-    str, typer.Option("--schedule", help="How memory is scheduled: auto or layer.")
+    str, typer.Option("--schedule", help="How memory is scheduled: auto, layer or stream.")
 ]
 SramOpt = Annotated[
     str | None,

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tests.support.random_cuts import random_cut_plan
 from tests.support.random_graphs import random_graph, random_inputs
 from tinyvision.codegen import emit
 from tinyvision.device.host import HostModel, HostProgram
@@ -65,8 +66,8 @@ def generator(seed: int, number: int) -> np.random.Generator:
 
 
 def cases(seed: int, number: int) -> Iterator[Case]:
-    """The plans of graph ``number``: the usual one and, where there is one, a tighter one. None
-    where every output is constant, which the scheduler refuses.
+    """The plans of graph ``number``: the usual one, where there is one a tighter one, and one with
+    random streams. None where every output is constant, which the scheduler refuses.
     """
     rng = generator(seed, number)
     original = random_graph(rng, int(rng.integers(1, 12)))
@@ -81,6 +82,7 @@ def cases(seed: int, number: int) -> Iterator[Case]:
     limit = int(usual.sram_bytes * rng.uniform(0.6, 1.0))
     with suppress(FitError):
         plans.append(plan(optimized, board, macs_original=macs, sram_limit=limit))
+    plans.append(random_cut_plan(optimized, board, rng))
     for index, chosen in enumerate(plans):
         named = replace(optimized, name=f"graph{number}_{index}")
         yield Case(number, original, named, chosen, board)

@@ -61,19 +61,19 @@ class ArmProgram:
         self._place_banks()
 
     def trace(self, inputs: Sequence[Array]) -> Iterator[tuple[int, dict[str, Array]]]:
-        """Runs layer by layer; yields what each one's operator defined, as it lies in memory.
+        """Runs layer by layer; yields the last step of each and what its operators defined that is
+        there when it is done, as it lies in memory.
 
         Raises AssertionError where a layer leaves the memory it was given.
         """
         graph, plan = self.model.graph, self.model.plan
-        ops = {op.name: op for op in graph.ops}
         for address, bank in zip(self._banks, plan.banks, strict=True):
             self.machine.mem_write(address, b"\xa5" * bank.used_bytes)
         for name, array in zip(graph.inputs, inputs, strict=True):
             self.machine.mem_write(self._address(name), np.ascontiguousarray(array).tobytes())
-        for index, step in enumerate(plan.steps):
-            self._call(index, step.op)
-            yield index, {name: self._tensor(name) for name in ops[step.op].outputs}
+        for index, (_, last) in enumerate(plan.units):
+            self._call(index, plan.steps[last].op)
+            yield last, {name: self._tensor(name) for name in plan.results(index)}
 
     def _call(self, index: int, what: str) -> None:
         self.machine.reg_write(arm.UC_ARM_REG_R0, _TABLE)

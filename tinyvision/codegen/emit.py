@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from tinyvision.codegen.instances import build
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
 from tinyvision.codegen.names import c_identifier
 from tinyvision.codegen.render import checked_context, render, render_kernel
+from tinyvision.codegen.streams import Stream, StreamBuilder
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.ir.types import DType
@@ -42,14 +44,15 @@ class Argument:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer function: a comment and one call."""
+    """One layer function: a comment, and one call or the turns of a stream."""
 
     index: int
-    op: Op
-    kernel: str
-    function: str
-    arguments: tuple[Argument, ...]
+    name: str
+    title: str
     shapes: str
+    function: str = ""
+    arguments: tuple[Argument, ...] = ()
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True)
@@ -118,40 +121,66 @@ def _bank_numbers(plan: Plan) -> dict[str, int]:
     return {bank.name: index for index, bank in enumerate(plan.banks)}
 
 
+class _Kernels:
+    """The distinct kernel functions and their texts."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._functions: dict[tuple[str, tuple[tuple[str, Value], ...]], str] = {}
+
+    def add(self, template: str, context: Mapping[str, Value]) -> str:
+        """The name of the function that ``template`` gives with ``context``."""
+        checked = checked_context(context)
+        key = (template, tuple(sorted(checked.items())))
+        if key not in self._functions:
+            count = sum(known == template for known, _ in self._functions)
+            self._functions[key] = f"tv_{template}_{count}"
+            self.texts.append(render_kernel(template, self._functions[key], checked))
+        return self._functions[key]
+
+
 def _layers(
     graph: Graph, plan: Plan, model: str
 ) -> tuple[list[str], list[Layer], list[tuple[str, ConstArg]]]:
     """Texts of the distinct kernel functions, the layers that call them, and named constants."""
     banks = _bank_numbers(plan)
     ops = {op.name: op for op in graph.ops}
-    functions: dict[tuple[str, tuple[tuple[str, Value], ...]], str] = {}
-    texts: list[str] = []
+    kernels = _Kernels()
     layers: list[Layer] = []
     constants: list[tuple[str, ConstArg]] = []
-    for index, step in enumerate(plan.steps):
-        op = ops[step.op]
-        instance = build(graph, op, step.kernel)
-        context = checked_context(instance.context)
-        key = (step.kernel.template, tuple(sorted(context.items())))
-        if key not in functions:
-            count = sum(template == step.kernel.template for template, _ in functions)
-            functions[key] = f"tv_{step.kernel.template}_{count}"
-            texts.append(render_kernel(step.kernel.template, functions[key], context))
+    streams = StreamBuilder(graph, plan, banks, kernels.add, constants)
+    for index, (first, last) in enumerate(plan.units):
         prefix = f"tv_{model}_l{index:02d}"
+        step, segment = plan.steps[first], plan.segment_of(first)
+        op = ops[step.op]
+        if segment.is_stream:
+            end = ops[plan.steps[last].op]
+            layers.append(
+                Layer(
+                    index=index,
+                    name=f"{op.name} to {end.name}",
+                    title=f"Rows of {op.name} to {end.name}",
+                    shapes=_shapes(graph, op.inputs, end.outputs),
+                    stream=streams.stream(index, segment, prefix),
+                )
+            )
+            continue
+        instance = build(graph, op, step.kernel)
+        function = kernels.add(step.kernel.template, instance.context)
         layers.append(
             Layer(
                 index=index,
-                op=op,
-                kernel=step.kernel.variant,
-                function=functions[key],
+                name=op.name,
+                title=f"{op.kind} {op.name}",
+                shapes=_shapes(graph, op.inputs, op.outputs),
+                function=function,
                 arguments=_arguments(graph, plan, step, op, instance, banks, prefix),
-                shapes=_shapes(graph, op),
             )
         )
         constants += [
             (f"{prefix}_{arg.role}", arg) for arg in instance.args if isinstance(arg, ConstArg)
         ]
-    return texts, layers, constants
+    return kernels.texts, layers, constants
 
 
 def _arguments(
@@ -180,11 +209,11 @@ def _arguments(
     return tuple(result)
 
 
-def _shapes(graph: Graph, op: Op) -> str:
+def _shapes(graph: Graph, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
     def text(names: tuple[str, ...]) -> str:
         return ", ".join("x".join(map(str, graph.tensor(name).shape)) or "1" for name in names)
 
-    return f"{text(op.inputs)} to {text(op.outputs)}"
+    return f"{text(inputs)} to {text(outputs)}"
 
 
 def _port(graph: Graph, plan: Plan, banks: dict[str, int], name: str) -> Port:

@@ -190,22 +190,21 @@ class HostProgram:
         """One whole inference in freshly painted banks."""
         self.open(model)
         self.feed(inputs, model)
-        self.run_layers(0, len(self.models[model].plan.steps), model)
+        self.run_layers(0, len(self.models[model].plan.units), model)
         return self.fetch(model)
 
     def trace(
         self, inputs: Sequence[Array], model: int = 0
     ) -> Iterator[tuple[int, dict[str, Array]]]:
-        """Runs layer by layer; yields each layer's index and what its operator defined, as read
-        from memory straight after.
+        """Runs layer by layer; yields each layer's last step and what its operators defined that
+        is there when it is done, as read from memory straight after.
         """
         entry = self.models[model]
-        ops = {op.name: op for op in entry.graph.ops}
         self.open(model)
         self.feed(inputs, model)
-        for index, step in enumerate(entry.plan.steps):
+        for index, (_, last) in enumerate(entry.plan.units):
             self.run_layers(index, 1, model)
-            yield index, {name: self.tensor(name, model) for name in ops[step.op].outputs}
+            yield last, {name: self.tensor(name, model) for name in entry.plan.results(index)}
 
     def tensor(self, name: str, model: int = 0) -> Array:
         """The bytes where the plan places tensor ``name``, as they are now."""

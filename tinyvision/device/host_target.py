@@ -15,7 +15,7 @@ class HostTarget:
     kind: TargetKind = "host"
 
     def __init__(self, model: HostModel, *, sanitize: bool = False) -> None:
-        self._layers = len(model.plan.steps)
+        self._layers = len(model.plan.units)
         self._program = HostProgram([model], sanitize=sanitize)
         self._program.open()
 

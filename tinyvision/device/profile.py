@@ -118,6 +118,19 @@ class Twin(Protocol):
         """Of the layers just profiled, whose ``cycles`` the firmware gave."""
 
 
+def _layer(
+    plan: Plan, unit: tuple[int, int], cost: LayerCost, share: float, counted: bool
+) -> LayerProfile:
+    """``counted``: whether instructions are known."""
+    first, last = (plan.steps[index] for index in unit)
+    name, kind, kernel = first.op, first.kind, first.kernel.variant or first.kernel.template
+    if plan.segment_of(unit[0]).is_stream:
+        name, kind, kernel = f"{first.op} to {last.op}", "Stream", "stream"
+    macs = sum(step.macs for step in plan.steps[unit[0] : unit[1] + 1])
+    instructions = cost.instructions if counted else None
+    return LayerProfile(name, kind, kernel, cost.cycles, instructions, macs, share, cost.stalls)
+
+
 def profile(
     plan: Plan,
     target: SerialTarget,
@@ -133,9 +146,9 @@ def profile(
     identity = target.identity
     if not identity.has_cycle_counter:
         raise DeviceError("the board has no cycle counter", identity.board)
-    if identity.layers != len(plan.steps):
+    if identity.layers != len(plan.units):
         raise DeviceError(
-            f"the board's model has {identity.layers} layers, the plan {len(plan.steps)}",
+            f"the board's model has {identity.layers} layers, the plan {len(plan.units)}",
             identity.board,
             hint="Build and flash again with the options used here.",
         )
@@ -150,17 +163,8 @@ def profile(
     costs = modelled or [LayerCost(count, 0) for count in cycles]
     total = sum(cost.cycles for cost in costs) or 1
     layers = tuple(
-        LayerProfile(
-            step.op,
-            step.kind,
-            step.kernel.variant or step.kernel.template,
-            cost.cycles,
-            cost.instructions if modelled is not None else None,
-            step.macs,
-            cost.cycles / total,
-            cost.stalls,
-        )
-        for step, cost in zip(plan.steps, costs, strict=True)
+        _layer(plan, unit, cost, cost.cycles / total, modelled is not None)
+        for unit, cost in zip(plan.units, costs, strict=True)
     )
     return Profile(
         source="modelled" if twin else "measured",

@@ -154,16 +154,17 @@ def compare(expected: Array, actual: Array) -> tuple[int, float]:
 def first_divergent_layer(
     graph: Graph, plan: Plan, target: Target, inputs: Sequence[Array]
 ) -> str | None:
-    """Runs layer by layer and compares each output where the plan places it; the name of the first
-    operator whose output differs from ``ir.reference``'s.
+    """Runs layer by layer and compares each output where the plan places it (of a stream those
+    that are left when it is done); the name of the first operator whose output differs from
+    ``ir.reference``'s.
     """
     want = reference.run_all(graph, list(inputs))
-    ops = {op.name: op for op in graph.ops}
     banks = [bank.name for bank in plan.banks]
+    producers = graph.producers()
     target.feed(inputs)
-    for index, step in enumerate(plan.steps):
+    for index in range(len(plan.units)):
         target.run(index, 1)
-        for name in ops[step.op].outputs:
+        for name in plan.results(index):
             buffer = plan.buffers.get(name)
             if buffer is None:  # an output that nobody reads
                 continue
@@ -171,5 +172,5 @@ def first_divergent_layer(
             data = target.read_memory(banks.index(buffer.bank), buffer.offset, tensor.size_bytes)
             got = np.frombuffer(data, tensor.dtype.numpy.newbyteorder("<")).reshape(tensor.shape)
             if compare(want[name], got.astype(tensor.dtype.numpy))[0]:
-                return step.op
+                return producers[name].name
     return None

@@ -148,11 +148,20 @@ class Plan:
                 result.append((segment.first_step, segment.last_step))
             else:
                 result += [(s, s) for s in range(segment.first_step, segment.last_step + 1)]
-        return tuple(result)
+        return tuple(result) if self.segments else tuple((s, s) for s in range(len(self.steps)))
+
+    def results(self, unit: int) -> tuple[str, ...]:
+        """The tensors that unit ``unit`` defines and that lie in memory whole when it is done."""
+        first, last = self.units[unit]
+        names = (name for step in self.steps[first : last + 1] for name in step.outputs)
+        if not self.segment_of(first).is_stream:
+            return tuple(names)
+        return tuple(name for name in names if self.buffers[name].last_step > last)
 
     def segment_of(self, step: int) -> Segment:
-        """The segment that holds ``step``."""
-        return next(s for s in self.segments if s.first_step <= step <= s.last_step)
+        """The segment that holds ``step``; where the plan has none, the step is one."""
+        found = (s for s in self.segments if s.first_step <= step <= s.last_step)
+        return next(found, Segment("layer", step, step, 0))
 
     @property
     def sram_bytes(self) -> int:

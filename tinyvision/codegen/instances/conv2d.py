@@ -22,8 +22,11 @@ from tinyvision.kernels.window import Window, window
 
 
 def window_context(shape: Window) -> dict[str, Value]:
-    """The integers that every windowed kernel needs."""
+    """The integers that every windowed kernel needs; ``rows_only`` renders the function of one
+    output row alone, for streams.
+    """
     return {
+        "rows_only": 0,
         "batch": shape.batch,
         "in_height": shape.input[0],
         "in_width": shape.input[1],

@@ -19,6 +19,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return Instance(
         args=(operand(x, "input"), TensorArg(y.name)),
         context={
+            "rows_only": 0,
             "lanes": lanes_of(kernel),
             "batch": x.shape[0],
             "height": x.shape[1],

@@ -119,7 +119,7 @@ static void tv_conv2d_dsp_0(
  * take turns. */
 
 /* One output row of one channel from its 3 lines. Kernel row 0 meets line `phase`. */
-static void tv_depthwise_conv2d_dsp_0_row(
+static void tv_depthwise_conv2d_dsp_0_line(
     const int16_t *lines, int32_t phase, int8_t *output,
     const int16_t *pairs, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
 {
@@ -238,7 +238,7 @@ static void tv_depthwise_conv2d_dsp_0_channels4(
             }
         }
         for (int32_t c = 0; c < 4; c++) {
-            tv_depthwise_conv2d_dsp_0_row(
+            tv_depthwise_conv2d_dsp_0_line(
                 lines + c * 18, y * 1 % 3, output + c,
                 pairs + c * 12, bias + c, multiplier, shift);
         }

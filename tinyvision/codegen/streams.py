@@ -1,0 +1,183 @@
+"""Streams in C: which row function each step calls, and where its rows lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tinyvision.codegen.instances import build, mean_rows
+from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Op, Pad
+from tinyvision.kernels.rows import RowUse, one_row, row_use, window_rows
+from tinyvision.schedule.plan import Plan, Segment, Step
+from tinyvision.schedule.replay import row_bytes
+
+AddKernel = Callable[[str, Mapping[str, Value]], str]
+"""Renders a template with a context, or finds that done; returns the function's name."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Rows of a tensor, or other memory: row ``r`` begins at ``bank[bank] + offset +
+    r % slots * row_bytes``; ``slots`` is 0 where every row has a place of its own, ``row_bytes`` 0
+    where there is one.
+    """
+
+    bank: int
+    offset: int
+    slots: int
+    row_bytes: int
+    c_type: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """The input rows under output row ``r``: ``r * stride - top`` and ``taps`` in all, ``dilation``
+    apart, as far as they lie within ``height``.
+    """
+
+    stride: int
+    top: int
+    taps: int
+    dilation: int
+    height: int
+
+
+@dataclass(frozen=True)
+class StreamStep:
+    """One step of a stream. ``style``: "rows" calls a kernel of a whole operator on one row,
+    "window" a row function with the input rows under a window, "pool" the same with those that
+    exist alone, "sums" one that adds up rows, "pad" writes the padding where a row has no input.
+
+    ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input under
+    a window is ``input``.
+    """
+
+    op: Op
+    style: str
+    function: str
+    arguments: tuple[Place | str, ...]
+    input: Place
+    window: Window
+    value: int = 0
+    size_bytes: int = 0
+
+    @property
+    def ignores_row(self) -> bool:
+        """Whether every row lies in the same place."""
+        places = [arg for arg in self.arguments if isinstance(arg, Place)]
+        return self.style == "rows" and not any(place.row_bytes for place in places)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """``turns``: (step, row) in order."""
+
+    index: int
+    steps: tuple[StreamStep, ...]
+    turns: tuple[tuple[int, int], ...]
+    c_type: str
+
+
+class StreamBuilder:
+    """Builds the streams of one plan. ``add_kernel`` and ``constants`` collect what they need."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        banks: Mapping[str, int],
+        add_kernel: AddKernel,
+        constants: list[tuple[str, ConstArg]],
+    ) -> None:
+        self.graph, self.plan, self.banks = graph, plan, banks
+        self.add_kernel, self.constants = add_kernel, constants
+        self.ops = {op.name: op for op in graph.ops}
+
+    def stream(self, index: int, segment: Segment, prefix: str) -> Stream:
+        """The stream of ``segment``, layer ``index`` of the generated code; names of constants
+        begin with ``prefix``.
+        """
+        steps = self.plan.steps[segment.first_step : segment.last_step + 1]
+        taken = [0] * len(steps)
+        turns = []
+        for number in segment.turns:
+            turns.append((number, taken[number]))
+            taken[number] += 1
+        largest = max(max(turn) for turn in turns)
+        return Stream(
+            index,
+            tuple(self._step(step, f"{prefix}_s{n:02d}") for n, step in enumerate(steps)),
+            tuple(turns),
+            "uint8_t" if largest < 256 else "uint16_t",
+        )
+
+    def _step(self, step: Step, prefix: str) -> StreamStep:
+        op = self.ops[step.op]
+        use = row_use(self.graph, op)
+        assert use is not None
+        style, instance, window = self._instance(step, op, use)
+        function = self.add_kernel(step.kernel.template, instance.context)
+        arguments: list[Place | str] = []
+        for arg in instance.args:
+            if isinstance(arg, TensorArg):
+                arguments.append(self._place(arg.tensor, arg.tensor in op.outputs))
+            elif isinstance(arg, ConstArg):
+                self.constants.append((f"{prefix}_{arg.role}", arg))
+                arguments.append(f"{prefix}_{arg.role}")
+            else:
+                c_type = "uint8_t" if style == "rows" else "int16_t"
+                arguments.append(self._memory(step.scratch, c_type, "scratch"))
+        if style == "sums":
+            arguments.insert(1, self._memory(step.sums, "int32_t", "sums"))
+        output = self._place(op.outputs[0], True)
+        return StreamStep(
+            op=op,
+            style=style,
+            function=function,
+            arguments=tuple(arguments[1:] if style in ("window", "pool", "sums") else arguments),
+            input=self._place(op.inputs[0], False) if op.inputs[0] in self.plan.buffers else output,
+            window=window,
+            value=op.value & 0xFF if isinstance(op, Pad) else 0,
+            size_bytes=row_bytes(self.plan.buffers[op.outputs[0]])[1],
+        )
+
+    def _instance(self, step: Step, op: Op, use: RowUse) -> tuple[str, Instance, Window]:
+        nothing = Window(1, 0, 1, 1, 1)
+        if use.accumulates:
+            return "sums", mean_rows.build(self.graph, op, step.kernel), nothing
+        if isinstance(op, Pad):
+            height = self.graph.tensor(op.inputs[0]).shape[1]
+            window = Window(1, op.pads[1][0], 1, 1, height)
+            return "pad", build(*one_row(self.graph, op), step.kernel), window
+        if use.is_aligned:
+            return "rows", build(*one_row(self.graph, op), step.kernel), nothing
+        assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
+        instance = build(self.graph, op, step.kernel)
+        instance = Instance(instance.args, {**instance.context, "rows_only": 1})
+        stride, top, _ = window_rows(self.graph, op)
+        height = self.graph.tensor(op.inputs[0]).shape[1]
+        if isinstance(op, (AveragePool2D, MaxPool2D)):
+            return "pool", instance, Window(stride, top, op.window[0], 1, height)
+        taps = self.graph.tensor(op.inputs[1]).shape[1]
+        return "window", instance, Window(stride, top, taps, op.dilation[0], height)
+
+    def _place(self, name: str, written: bool) -> Place:
+        buffer = self.plan.buffers[name]
+        rows, size = row_bytes(buffer)
+        slots = buffer.slots if buffer.slots < rows else 0
+        c_type = C_TYPES[self.graph.tensor(name).dtype.value]
+        return Place(
+            self.banks[buffer.bank],
+            buffer.offset,
+            slots,
+            0 if rows == 1 or buffer.slots == 1 else size,
+            c_type if written else f"const {c_type}",
+            name,
+        )
+
+    def _memory(self, name: str, c_type: str, note: str) -> Place:
+        buffer = self.plan.buffers[name]
+        return Place(self.banks[buffer.bank], buffer.offset, 0, 0, c_type, note)
