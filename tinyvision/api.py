@@ -199,6 +199,7 @@ def verify(
     seed: int = 0,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    input_rows: bool = True,
     out: Path | None = None,
     sanitize: bool = False,
     progress: Progress = silent,
@@ -209,7 +210,7 @@ def verify(
     ``samples`` are drawn from ``seed``. ``sanitize``: also watch every access on the virtual board
     and give ``findings``, one text each.
     """
-    compiled = _compiled(model, board, schedule_kind, sram_limit)
+    compiled = _compiled(model, board, schedule_kind, sram_limit, input_rows)
     source = compiled.model.graph
     drawn = sampling.read(inputs, source) if inputs else sampling.draw(source, samples, seed)
     oracle = oracle_for(source, compiled.model.data)
@@ -262,11 +263,12 @@ def profile(
     where: Where = Where(),
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    input_rows: bool = True,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[Compiled, Profile]:
     """Time and memory of one inference on random input, layer by layer."""
-    compiled = _compiled(model, board, schedule_kind, sram_limit)
+    compiled = _compiled(model, board, schedule_kind, sram_limit, input_rows)
     drawn = sampling.draw(compiled.model.graph, 1)
     layers = len(compiled.plan.units)
     with serial_target(compiled, where, out, progress) as (target, twin):
@@ -361,7 +363,10 @@ def _compiled(
     board: str | Path | Board,
     schedule_kind: str,
     sram_limit: int | None,
+    input_rows: bool = True,
 ) -> Compiled:
     if isinstance(model, Compiled):
         return model
-    return plan(model, board, schedule_kind=schedule_kind, sram_limit=sram_limit)
+    return plan(
+        model, board, schedule_kind=schedule_kind, sram_limit=sram_limit, input_rows=input_rows
+    )

@@ -12,10 +12,10 @@ from typing import Any
 
 from tinyvision import codegen, firmware, importer, passes, schedule
 from tinyvision.codegen.names import c_identifier
-from tinyvision.errors import ModelError, UserError
+from tinyvision.errors import FitError, ModelError, UserError
 from tinyvision.ir import Graph
 from tinyvision.ir.macs import graph_macs
-from tinyvision.schedule.plan import Plan
+from tinyvision.schedule.plan import BankUse, Plan
 from tinyvision.target import Board, load_board
 
 Progress = Callable[[str], None]
@@ -89,8 +89,13 @@ def plan(
     *,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    input_rows: bool = True,
 ) -> Compiled:
-    """Optimises and schedules, without compiling anything; raises FitError if it does not fit."""
+    """Optimises and schedules, without compiling anything; raises FitError if it does not fit.
+
+    ``input_rows``: a streaming schedule may take the input row by row (``push_rows`` in the
+    generated code) instead of keeping it in memory.
+    """
     loaded = model if isinstance(model, Model) else load(model)
     target = board if isinstance(board, Board) else load_board(board)
     graph = passes.run(loaded.graph)
@@ -100,8 +105,22 @@ def plan(
         macs_original=graph_macs(loaded.graph),
         schedule=schedule_kind,
         sram_limit=sram_limit,
+        rows_arrive=input_rows,
     )
     return Compiled(loaded, graph, planned, target)
+
+
+def _frame(compiled: Compiled) -> BankUse | None:
+    """Where the agent keeps a whole input for a network that takes it in rows."""
+    plan = compiled.plan
+    if plan.rows_arrive and plan.frame is None:
+        raise FitError(
+            f"the agent has no room for a whole input of {plan.input_bytes} bytes",
+            plan.model,
+            f"beside {plan.sram_bytes} bytes of the model on {compiled.board.name}",
+            "Plan with --input frame, or export the model for a firmware that pushes rows.",
+        )
+    return plan.frame
 
 
 def build(
@@ -111,6 +130,7 @@ def build(
     out: str | Path | None = None,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    input_rows: bool = True,
     progress: Progress = silent,
 ) -> Built:
     """Writes the PlatformIO project (default ``build/BOARD``) and builds its firmware."""
@@ -118,7 +138,9 @@ def build(
     compiled = (
         model
         if isinstance(model, Compiled)
-        else plan(model, board, schedule_kind=schedule_kind, sram_limit=sram_limit)
+        else plan(
+            model, board, schedule_kind=schedule_kind, sram_limit=sram_limit, input_rows=input_rows
+        )
     )
     if compiled.board.hardware is not None:
         firmware.require_tools()  # before anything is written
@@ -149,4 +171,5 @@ def write_project(
         compiled.plan.banks,
         compiled.graph.name,
         importer.model_hash(compiled.model.data).hex(),
+        _frame(compiled),
     )

@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -42,6 +43,12 @@ INTERRUPTED = 130
 NO_FAULT_OF_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors of the operating system that any write may meet."""
 
+
+class InputKind(str, Enum):
+    rows = "rows"
+    frame = "frame"
+
+
 ModelArg = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="A .tflite file; default: the project's.")
 ]
@@ -58,6 +65,13 @@ ScheduleOpt = Annotated[
 SramOpt = Annotated[
     str | None,
     typer.Option("--sram", help="At most so many bytes of RAM; 64K and 1M are understood."),
+]
+InputOpt = Annotated[
+    InputKind,
+    typer.Option(
+        "--input",
+        help="Where streams find the input: fed row by row (rows), or in memory (frame).",
+    ),
 ]
 PortOpt = Annotated[
     str | None,
@@ -249,6 +263,7 @@ def plan(
     board: BoardOpt = None,
     schedule: ScheduleOpt = "auto",
     sram: SramOpt = None,
+    fed: InputOpt = InputKind.rows,
     html: HtmlOpt = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Write the memory map.")] = None,
     as_json: JsonOpt = False,
@@ -263,6 +278,7 @@ def plan(
             resolve_board(board),
             schedule_kind=schedule,
             sram_limit=byte_count(sram),
+            input_rows=fed is InputKind.rows,
         )
     if html:
         write_whole(html, plan_html(compiled.graph, compiled.plan, compiled.board))
@@ -280,6 +296,7 @@ def build(
     board: BoardOpt = None,
     schedule: ScheduleOpt = "auto",
     sram: SramOpt = None,
+    fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -295,6 +312,7 @@ def build(
             out=resolve_out(out, name),
             schedule_kind=schedule,
             sram_limit=byte_count(sram),
+            input_rows=fed is InputKind.rows,
             progress=progress,
         )
     if as_json:
@@ -343,6 +361,7 @@ def verify(
     ] = False,
     schedule: ScheduleOpt = "auto",
     sram: SramOpt = None,
+    fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -363,6 +382,7 @@ def verify(
             sanitize=sanitize,
             schedule_kind=schedule,
             sram_limit=byte_count(sram),
+            input_rows=fed is InputKind.rows,
             out=resolve_out(out, name),
             progress=progress,
         )
@@ -401,6 +421,7 @@ def profile(
     ] = None,
     schedule: ScheduleOpt = "auto",
     sram: SramOpt = None,
+    fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -437,6 +458,7 @@ def profile(
             where=Where(virtual=virtual, port=port),
             schedule_kind=schedule,
             sram_limit=byte_count(sram),
+            input_rows=fed is InputKind.rows,
             out=resolve_out(out, name),
             progress=progress,
         )

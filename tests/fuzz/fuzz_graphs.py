@@ -82,7 +82,7 @@ def cases(seed: int, number: int) -> Iterator[Case]:
     limit = int(usual.sram_bytes * rng.uniform(0.6, 1.0))
     with suppress(FitError):
         plans.append(plan(optimized, board, macs_original=macs, sram_limit=limit))
-    plans.append(random_cut_plan(optimized, board, rng))
+    plans.append(random_cut_plan(optimized, board, rng, rows_arrive=bool(rng.random() < 0.6)))
     for index, chosen in enumerate(plans):
         named = replace(optimized, name=f"graph{number}_{index}")
         yield Case(number, original, named, chosen, board)
@@ -96,6 +96,13 @@ def compare(program: HostProgram, index: int, case: Case, inputs: Sequence[Array
         step = case.plan.steps[layer]
         for name, got in produced.items():
             _require_equal(got, after[name], f"{name!r} of {step.op!r} by {step.kernel.variant}")
+    _compare_outputs(program, index, case, before)
+    if case.plan.rows_arrive:
+        program.push(inputs, index, at_once=3)
+        _compare_outputs(program, index, case, before)
+
+
+def _compare_outputs(program: HostProgram, index: int, case: Case, before: Sequence[Array]) -> None:
     names = case.original.outputs
     for name, got, expected in zip(names, program.fetch(index), before, strict=True):
         _require_equal(got, expected, f"output {name!r}, which the passes or reading it changed,")

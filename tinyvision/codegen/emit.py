@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinyvision import __version__
@@ -13,7 +13,7 @@ from tinyvision.codegen.instances import build
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
 from tinyvision.codegen.names import c_identifier
 from tinyvision.codegen.render import checked_context, render, render_kernel
-from tinyvision.codegen.streams import Stream, StreamBuilder
+from tinyvision.codegen.streams import Stream, StreamBuilder, arrival
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.ir.types import DType
@@ -112,7 +112,8 @@ def model_context(graph: Graph, plan: Plan, board: Board) -> dict[str, Any]:
         "version": __version__,
         "board": board,
         "plan": plan,
-        "inputs": [_port(graph, plan, banks, name) for name in graph.inputs],
+        "arrival": arrival(graph, plan, banks),
+        "inputs": [_input(graph, plan, banks, name) for name in graph.inputs],
         "outputs": [_port(graph, plan, banks, name) for name in graph.outputs],
     }
 
@@ -214,6 +215,12 @@ def _shapes(graph: Graph, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> 
         return ", ".join("x".join(map(str, graph.tensor(name).shape)) or "1" for name in names)
 
     return f"{text(inputs)} to {text(outputs)}"
+
+
+def _input(graph: Graph, plan: Plan, banks: dict[str, int], name: str) -> Port:
+    """An input; one that comes in rows has a bank of its own for who has all of it at once."""
+    port = _port(graph, plan, banks, name)
+    return replace(port, bank=len(banks), offset=0) if plan.rows_arrive else port
 
 
 def _port(graph: Graph, plan: Plan, banks: dict[str, int], name: str) -> Port:

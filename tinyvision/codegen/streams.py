@@ -10,6 +10,7 @@ from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, T
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Op, Pad
 from tinyvision.kernels.rows import RowUse, one_row, row_use, window_rows
+from tinyvision.schedule.interleave import ARRIVAL
 from tinyvision.schedule.plan import Plan, Segment, Step
 from tinyvision.schedule.replay import row_bytes
 
@@ -73,12 +74,57 @@ class StreamStep:
 
 @dataclass(frozen=True)
 class Stream:
-    """``turns``: (step, row) in order."""
+    """``turns``: (step, row) in order; the step after the last stands for a row that comes in."""
 
     index: int
     steps: tuple[StreamStep, ...]
     turns: tuple[tuple[int, int], ...]
     c_type: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The network's input that comes in rows: ``rows`` of ``row_bytes`` (``elements`` each,
+    ``external_bytes`` as they are fed) go to a ring of ``slots`` at ``offset`` of ``bank``; the
+    number of the next turn is kept at ``state_offset`` of ``state_bank``. ``frame_bank`` holds the
+    whole input for who has it at once.
+    """
+
+    bank: int
+    offset: int
+    slots: int
+    rows: int
+    row_bytes: int
+    elements: int
+    external_bytes: int
+    state_bank: int
+    state_offset: int
+    frame_bank: int
+    frame_bytes: int
+
+
+def arrival(graph: Graph, plan: Plan, banks: Mapping[str, int]) -> Arrival | None:
+    """How the input comes in rows, or None where it lies in memory."""
+    if not plan.rows_arrive:
+        return None
+    (name,) = plan.inputs
+    tensor, buffer = graph.tensor(name), plan.buffers[name]
+    state = plan.buffers[plan.segments[0].state]
+    rows, size = row_bytes(buffer)
+    elements = tensor.elements // rows
+    return Arrival(
+        bank=banks[buffer.bank],
+        offset=buffer.offset,
+        slots=buffer.slots,
+        rows=rows,
+        row_bytes=size,
+        elements=elements,
+        external_bytes=elements * graph.external_dtype(name).size_bytes,
+        state_bank=banks[state.bank],
+        state_offset=state.offset,
+        frame_bank=len(banks),
+        frame_bytes=plan.input_bytes,
+    )
 
 
 class StreamBuilder:
@@ -103,7 +149,12 @@ class StreamBuilder:
         steps = self.plan.steps[segment.first_step : segment.last_step + 1]
         taken = [0] * len(steps)
         turns = []
+        arrived = 0
         for number in segment.turns:
+            if number == ARRIVAL:
+                turns.append((len(steps), arrived))
+                arrived += 1
+                continue
             turns.append((number, taken[number]))
             taken[number] += 1
         largest = max(max(turn) for turn in turns)

@@ -30,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes")
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
-_OPEN, _WRITE, _READ, _RUN, _FEED, _FETCH = range(6)
+_OPEN, _WRITE, _READ, _RUN, _FEED, _FETCH, _PUSH = range(7)
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,25 @@ class HostProgram:
         self.open(model)
         self.feed(inputs, model)
         self.run_layers(0, len(self.models[model].plan.units), model)
+        return self.fetch(model)
+
+    def push(self, inputs: Sequence[Array], model: int = 0, at_once: int = 1) -> list[Array]:
+        """One whole inference in freshly painted banks, the input fed row by row (``at_once``
+        rows a call); ``plan.rows_arrive`` must hold.
+        """
+        graph = self.models[model].graph
+        (name,), (array,) = graph.inputs, inputs
+        rows = np.ascontiguousarray(array, graph.external_dtype(name).numpy)[0]
+        self.open(model)
+        for first in range(0, len(rows), at_once):
+            some = rows[first : first + at_once]
+            data = some.tobytes()
+            answer = self._request(
+                _PUSH, model, int(first == 0), len(some), len(data), payload=data, answer=4
+            )
+            left = len(rows) - first - len(some)
+            if struct.unpack("<I", answer)[0] != left:
+                raise ToolError("the generated C has lost count of the rows pushed")
         return self.fetch(model)
 
     def trace(

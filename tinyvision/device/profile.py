@@ -172,6 +172,6 @@ def profile(
         clock_mhz=identity.clock_hz / 1e6,
         macs=sum(step.macs for step in plan.steps),
         layers=layers,
-        sram_peak_bytes=sum(bank.touched_bytes for bank in memory.banks),
+        sram_peak_bytes=sum(bank.touched_bytes for bank in memory.banks[: len(plan.banks)]),
         stack_peak_bytes=memory.stack_peak_bytes,
     )

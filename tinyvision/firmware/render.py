@@ -25,7 +25,12 @@ _COMMON = {"CLOCK_HZ", "UART_BASE", "UART_CLOCK_HZ", "UART_BAUD", "UART_IRQ", "U
 
 
 def render_project(
-    board: Board, model: str, title: str, library: Mapping[str, str], banks: Sequence[BankUse]
+    board: Board,
+    model: str,
+    title: str,
+    library: Mapping[str, str],
+    banks: Sequence[BankUse],
+    frame: BankUse | None = None,
 ) -> dict[str, str]:
     """Path to text of a whole project for ``board``.
 
@@ -52,6 +57,7 @@ def render_project(
         "model": model,
         "title": "".join(c if c.isprintable() else " " for c in title),
         "banks": banks,
+        "frame": frame,
         "build_id": f"tinyvision {__version__}",
     }
     jinja = Environment(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 from tinyvision.ir.types import DType
@@ -136,6 +137,27 @@ class Plan:
     def rows_arrive(self) -> bool:
         """Whether the network's input comes row by row instead of lying in memory."""
         return bool(self.segments) and bool(self.segments[0].state)
+
+    @cached_property
+    def frame(self) -> BankUse | None:
+        """Where the input comes in rows: the bank that can hold a whole one beside the model, for
+        who has a frame buffer after all; its bytes are no part of the model's. None where no bank
+        can, or the input lies in memory anyway.
+        """
+        if not self.rows_arrive:
+            return None
+        size_bytes = self.input_bytes
+        fitting = (b for b in self.banks if b.used_bytes + size_bytes <= b.size_bytes)
+        return next((BankUse(b.name, size_bytes, b.size_bytes) for b in fitting), None)
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of the whole inputs in memory."""
+        sizes = 0
+        for name in self.inputs:
+            buffer = self.buffers[name]
+            sizes += prod(buffer.shape) * (buffer.dtype.size_bytes if buffer.dtype else 1)
+        return sizes
 
     @cached_property
     def units(self) -> tuple[tuple[int, int], ...]:

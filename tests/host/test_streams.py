@@ -1,0 +1,101 @@
+"""Streams in generated C under sanitizers: random segments, rows pushed, real networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fuzz import fuzz_graphs
+from tests.support.networks import Builder
+from tests.support.random_cuts import random_cut_plan
+from tinyvision import importer, passes, schedule
+from tinyvision.codegen import emit
+from tinyvision.device.host import HostModel, HostProgram
+from tinyvision.ir import reference
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.types import DType
+from tinyvision.schedule.plan import Plan
+from tinyvision.target import CORES, load_board
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+
+
+def model(graph: Graph, plan: Plan) -> HostModel:
+    return HostModel(graph, plan, emit(graph, plan, load_board("host")))
+
+
+def network() -> Graph:
+    """Windows of several sizes, a residual connection, a mean over everything."""
+    net = Builder("streamed")
+    x = net.conv(net.input(1, 13, 9, 3), 8, 3, 2)
+    x = net.add(x, net.conv(net.depthwise(net.conv(x, 12), 5), 8))
+    x = net.depthwise(x, 3, 2)
+    return net.graph(net.conv(x, 5, 3))
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_any_segments_give_the_same(core: str) -> None:
+    graph = network()
+    board = replace(load_board("host"), core=CORES[core])
+    rng = np.random.default_rng(3)
+    models = []
+    for number in range(8):
+        named = replace(graph, name=f"streamed{number}")
+        models.append(model(named, random_cut_plan(named, board, rng, number % 2 == 1)))
+    assert any(m.plan.rows_arrive for m in models)
+    x = rng.integers(-128, 128, (1, 13, 9, 3), dtype=np.int8)
+    want = reference.run(graph, [x])
+    with HostProgram(models, sanitize=True) as program:
+        for index, entry in enumerate(models):
+            np.testing.assert_array_equal(program.run([x], index), want)
+            for at_once in (1, 4, 13) if entry.plan.rows_arrive else ():
+                np.testing.assert_array_equal(program.push([x], index, at_once), want)
+
+
+@pytest.mark.parametrize("external", [DType.FLOAT32, DType.UINT8])
+def test_rows_are_converted_as_they_come(external: DType) -> None:
+    graph = network()
+    graph = replace(graph, interface={graph.inputs[0]: external})
+    board = load_board("host")
+    plan = schedule.plan(graph, board, macs_original=0, schedule="stream", rows_arrive=True)
+    assert plan.rows_arrive
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 255, (1, 13, 9, 3)).astype(external.numpy)
+    if external is DType.FLOAT32:
+        x = (x * 0.05 - 6).astype(np.float32)
+    with HostProgram([model(graph, plan)], sanitize=True) as program:
+        want = reference.run(graph, [x])
+        np.testing.assert_array_equal(program.push([x]), want)
+        np.testing.assert_array_equal(program.push([x]), want)
+        np.testing.assert_array_equal(program.run([x]), want)
+
+
+def test_random_graphs_equal_the_oracle() -> None:
+    failures = fuzz_graphs.fuzz(count=12, seed=5)
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("name", ["vww_mobilenet_v1", "ic_resnet8", "kws_dscnn", "vww_mcunet"])
+@pytest.mark.parametrize("target", ["stm32h7", "host"])
+def test_real_networks(name: str, target: str) -> None:
+    path = MODELS / f"{name}.tflite"
+    if not path.is_file():
+        pytest.skip("no shared models")
+    graph = passes.run(importer.load(path))
+    board = load_board(target)
+    models = []
+    for rows in (False, True):
+        named = replace(graph, name=f"{name}_{rows}")
+        plan = schedule.plan(named, board, macs_original=0, schedule="stream", rows_arrive=rows)
+        models.append(model(named, plan))
+    golden = np.load(path.with_suffix("").with_suffix(".golden.npz"))
+    with HostProgram(models, sanitize=True) as program:
+        for sample in (0, 9):
+            x = golden["inputs"][sample].reshape(graph.tensor(graph.inputs[0]).shape)
+            want = golden["outputs_0"][sample]
+            for index in range(2):
+                assert program.run([x], index)[0].tobytes() == want.tobytes()
+            assert program.push([x], 1)[0].tobytes() == want.tobytes()
