@@ -208,7 +208,17 @@ def test_a_limit_that_cannot_be_kept_is_said():
     least = plan(graph).sram_bytes
     assert plan(graph, sram_limit=least).sram_bytes == least
     with pytest.raises(FitError, match=r"8 bytes too much.*the limit is"):
-        plan(graph, sram_limit=least - 8)
+        plan(graph, schedule="layer", sram_limit=least - 8)
+
+
+def test_what_does_not_fit_layer_by_layer_is_streamed():
+    graph = (net := residual()).graph(net.last)
+    least = plan(graph).sram_bytes
+    planned = plan(graph, sram_limit=least - 8)
+    assert planned.sram_bytes < least
+    assert [segment.kind for segment in planned.segments].count("stream") == 1
+    with pytest.raises(FitError, match=r"too much.*the limit is"):
+        plan(graph, sram_limit=300)
 
 
 def test_weights_that_exceed_flash_are_said():

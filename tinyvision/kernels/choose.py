@@ -64,3 +64,8 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     if family is None:
         raise NotImplementedError(f"no kernel computes {op.kind} ({op.name!r})")
     return family(graph, op, core)
+
+
+def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
+    """Further kernels of ``op`` that are slower and need less scratch, fastest first."""
+    return conv2d.thrifty_candidates(graph, op, core) if isinstance(op, ops.Conv2D) else ()

@@ -14,6 +14,8 @@ from tinyvision.target.core import Core
 
 BLOCK_PIXELS = 4
 """Output pixels whose inputs the SIMD kernels widen and multiply at once."""
+SMALL_BLOCK_PIXELS = 2
+"""The same where memory is short."""
 
 
 def padded_taps(taps: int) -> int:
@@ -21,9 +23,9 @@ def padded_taps(taps: int) -> int:
     return taps + taps % 2
 
 
-def columns_bytes(shape: Window) -> int:
-    """Scratch of the SIMD kernels: a block of columns of int16 inputs."""
-    return BLOCK_PIXELS * padded_taps(shape.taps) * 2
+def columns_bytes(shape: Window, pixels: int) -> int:
+    """Scratch of the SIMD kernels: columns of int16 inputs for a block of ``pixels``."""
+    return pixels * padded_taps(shape.taps) * 2
 
 
 def simd_flash_bytes(shape: Window) -> int:
@@ -44,31 +46,40 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             overlap=(_element_lead(shape), None, None),
         )
         return (portable,)
+    return (_simd(shape, BLOCK_PIXELS),)
+
+
+def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
+    """Kernels that need less scratch and more time."""
+    assert isinstance(op, Conv2D)
+    return (_simd(window(graph, op), SMALL_BLOCK_PIXELS),) if core.dsp else ()
+
+
+def _simd(shape: Window, pixels: int) -> Kernel:
     template = "conv2d_1x1_dsp" if shape.is_pointwise else "conv2d_dsp"
-    simd = Kernel(
+    return Kernel(
         template,
-        template,
-        scratch_bytes=columns_bytes(shape),
+        template if pixels == BLOCK_PIXELS else f"{template}_x{pixels}",
+        scratch_bytes=columns_bytes(shape, pixels),
         flash_bytes=simd_flash_bytes(shape),
-        overlap=(_block_lead(shape), None, None),
+        overlap=(_block_lead(shape, pixels), None, None),
     )
-    return (simd,)
 
 
 def _input_bytes(shape: Window) -> int:
     return shape.batch * shape.input[0] * shape.input[1] * shape.depth
 
 
-def _block_lead(shape: Window) -> int:
+def _block_lead(shape: Window, block: int) -> int:
     """The SIMD kernels: a block of pixels of one row is read, then written, group by group;
     pointwise convolutions take blocks across rows.
     """
     row = shape.pixels if shape.is_pointwise else shape.output[1]
     pixels = np.arange(shape.pixels, dtype=np.int64).reshape(-1, row)
-    first = pixels[:, ::BLOCK_PIXELS]
-    last = np.minimum(first + BLOCK_PIXELS - 1, pixels[:, -1:])
+    first = pixels[:, ::block]
+    last = np.minimum(first + block - 1, pixels[:, -1:])
     reads = shape.first_reads().reshape(-1, row)
-    lowest = np.minimum.reduceat(reads, np.arange(0, row, BLOCK_PIXELS), axis=1)
+    lowest = np.minimum.reduceat(reads, np.arange(0, row, block), axis=1)
     group = np.arange(shape.groups)[:, None, None]
     written = last * shape.channels + group * shape.group_channels
     written = np.where(group == 0, first * shape.channels, written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from tinyvision.errors import ModelError, UserError
+from tinyvision.errors import FitError, ModelError, UserError
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.macs import macs as op_macs
 from tinyvision.ir.ops import Op
@@ -26,6 +26,8 @@ from tinyvision.target.core import Core
 
 log = logging.getLogger(__name__)
 
+STREAM_CODE_BYTES = 384
+"""Code that an operator of a stream takes beside its kernel, turns included, at most."""
 SCHEDULES = ("auto", "layer", "stream")
 
 CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
@@ -41,9 +43,9 @@ def plan(
     sram_limit: int | None = None,
     rows_arrive: bool = False,
 ) -> Plan:
-    """Schedules ``graph`` for ``board``: operators one after another (``layer``, ``auto``), or
-    ranges of them row by row where that saves memory (``stream``). With ``rows_arrive`` a stream
-    may take the network's input row by row.
+    """Schedules ``graph`` for ``board``: operators one after another (``layer``), ranges of them
+    row by row where that saves memory (``stream``), or the latter only where the former does not
+    fit (``auto``). With ``rows_arrive`` a stream may take the network's input row by row.
 
     Kernels are the fastest with which the peak of RAM stays close to the least found; with
     ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
@@ -65,15 +67,22 @@ def plan(
         lambda op: candidates(graph, op, board.core),
         lambda op: op_macs(graph, op),
     )
-    problem = within_flash(problem, board.flash_bytes)
 
-    planned = None
-    if schedule == "stream":
-        planned = _stream_plan(
-            graph, board, problem, candidates, macs_original, sram_limit, rows_arrive
-        )
+    def streamed() -> Plan | None:
+        # Every step of a stream has a function of its own around the kernel's.
+        room = board.flash_bytes - STREAM_CODE_BYTES * len(graph.ops)
+        lean = within_flash(problem, room)
+        return _stream_plan(graph, board, lean, candidates, macs_original, sram_limit, rows_arrive)
+
+    planned = streamed() if schedule == "stream" else None
     if planned is None:
-        planned = _layer_plan(graph, board, problem, schedule, macs_original, sram_limit)
+        layers = within_flash(problem, board.flash_bytes)
+        try:
+            planned = _layer_plan(graph, board, layers, schedule, macs_original, sram_limit)
+        except FitError:
+            planned = streamed() if schedule == "auto" else None
+            if planned is None:
+                raise
     if planned.flash_bytes > board.flash_bytes:
         raise explain_flash(planned, board)
     return planned
@@ -132,6 +141,8 @@ def _stream_plan(
     if streamed is None or (sram_limit is not None and streamed.peak_bytes > sram_limit):
         return None
     whole = found(False, None) if streamed.cut.ranges[0].arriving is not None else None
+    if whole is not None and whole.peak_bytes <= streamed.peak_bytes:
+        streamed, whole = whole, None
     whole_bytes = whole.peak_bytes if whole is not None else None
     return stream_plan(graph, board, streamed, macs_original, whole_bytes)
 

@@ -8,6 +8,7 @@ from math import prod
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
+from tinyvision.kernels import choose
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import WINDOWED, RowUse, one_row, row_use
 from tinyvision.schedule.interleave import Stage
@@ -21,12 +22,12 @@ CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 @dataclass(frozen=True)
 class RowProblem:
     """``views``: rows and bytes of a row of each storage; ``stages`` and ``kernels``: for each job
-    that can run row by row, how and with which kernel.
+    that can run row by row, how and with which kernels, fastest first.
     """
 
     views: tuple[tuple[int, int], ...]
     stages: dict[int, RowJob]
-    kernels: dict[int, Kernel]
+    kernels: dict[int, tuple[Kernel, ...]]
 
 
 def row_problem(graph: Graph, problem: Problem, candidates: CandidatesOf, core: Core) -> RowProblem:
@@ -37,11 +38,8 @@ def row_problem(graph: Graph, problem: Problem, candidates: CandidatesOf, core: 
         use = row_use(graph, op)
         if use is None or not _fits(graph, problem, op):
             continue
-        kernel = _kernel(graph, op, use, job, candidates, core)
-        leads = kernel.overlap if use.is_aligned and kernel.overlap_step == 1 else ()
-        leads = (*leads, *(None for _ in range(len(job.reads) - len(leads))))
-        stages[index] = RowJob(Stage(use, job.reads, job.writes), leads)
-        kernels[index] = kernel
+        kernels[index] = _kernels(graph, op, use, job, candidates, core)
+        stages[index] = RowJob(Stage(use, job.reads, job.writes), _leads(use, kernels[index]))
     return RowProblem(views, stages, kernels)
 
 
@@ -62,16 +60,34 @@ def _fits(graph: Graph, problem: Problem, op: Op) -> bool:
     )
 
 
-def _kernel(
+def _kernels(
     graph: Graph, op: Op, use: RowUse, job: Job, candidates: CandidatesOf, core: Core
-) -> Kernel:
-    """Sums over rows have kernels of their own, windows those of the whole operator, the others
-    that of an operator on one row.
+) -> tuple[Kernel, ...]:
+    """Sums over rows have a kernel of their own, windows those of the whole operator, the others
+    those of an operator on one row.
     """
     if use.accumulates:
-        return Kernel("mean_rows", "mean_rows")
-    if not use.is_aligned and isinstance(op, WINDOWED):
-        return job.kernels[0]
-    alone, single = one_row(graph, op)
-    kernel = candidates(alone, single, core)[0]
-    return replace(kernel, flash_bytes=job.kernels[0].flash_bytes)
+        return (Kernel("mean_rows", "mean_rows"),)
+    alone, single = graph, op
+    kernels = job.kernels
+    if use.is_aligned or not isinstance(op, WINDOWED):
+        alone, single = one_row(graph, op)
+        flash_bytes = job.kernels[0].flash_bytes
+        kernels = tuple(
+            replace(kernel, flash_bytes=flash_bytes) for kernel in candidates(alone, single, core)
+        )
+    return (*kernels[:1], *choose.thrifty_candidates(alone, single, core))
+
+
+def _leads(use: RowUse, kernels: tuple[Kernel, ...]) -> tuple[int | None, ...]:
+    """For each read how far an output row must lie below the input row that it may overlap,
+    whichever of ``kernels`` runs.
+    """
+    leads: list[int | None] = []
+    for index in range(len(use.reads)):
+        found = [k.overlap[index] for k in kernels if index < len(k.overlap)]
+        known = [lead for lead in found if lead is not None]
+        sure = use.is_aligned and len(known) == len(kernels)
+        alike = all(kernel.overlap_step == 1 for kernel in kernels)
+        leads.append(max(known) if sure and alike else None)
+    return tuple(leads)

@@ -118,18 +118,23 @@ class Search:
         )
         return beside + timeline.load_bytes()
 
-    def timeline(self, ranges: Sequence[Range], layers: dict[int, Kernel]) -> Timeline:
-        """Lifetimes for ``ranges``, with ``layers`` for kernels of whole operators by position."""
+    def timeline(self, ranges: Sequence[Range], chosen: dict[int, Kernel]) -> Timeline:
+        """Lifetimes for ``ranges`` with the ``chosen`` kernels by position; else with those of the
+        least scratch in streams, the fastest in layers.
+        """
         streamed = {p for part in ranges if part.stream for p in range(part.first, part.end)}
         kernels = [
-            self.rows.kernels[index]
-            if position in streamed
-            else layers.get(position, self.problem.jobs[index].kernels[0])
+            chosen.get(position) or self._default(index, position in streamed)
             for position, index in enumerate(self.order)
         ]
         return Timeline(
             self.problem, self.order, kernels, self.stages, self.rows.views, ranges, self.lifetimes
         )
+
+    def _default(self, index: int, streamed: bool) -> Kernel:
+        if streamed:
+            return min(self.rows.kernels[index], key=lambda kernel: kernel.scratch_bytes)
+        return self.problem.jobs[index].kernels[0]
 
     # What a range costs
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.banks import Assignment, fill
 from tinyvision.schedule.place import Item as Box
 from tinyvision.schedule.place import Layout, Placement
+from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import RowProblem
 from tinyvision.schedule.segments import Cut, Search
@@ -17,6 +18,8 @@ from tinyvision.schedule.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
+SLACK = 32
+"""Faster kernels and fewer turns may cost this fraction of the least peak."""
 LOOSER = (1.0, 1.01, 1.03, 1.06, 1.1, 1.15)
 """Bounds, as multiples of the least, for which cuts are placed: what needs least on paper does not
 always lie best.
@@ -53,34 +56,53 @@ def stream_schedule(
     rows_arrive: bool,
     limit_bytes: int | None = None,
 ) -> Streamed | None:
-    """The schedule of ``order`` with the smallest peak found; with ``limit_bytes`` the one with
-    the least overhead that stays within it. None where it does not fit ``capacities``.
+    """The schedule of ``order`` with about the smallest peak found; with ``limit_bytes`` the one
+    with the least overhead that stays within it. None where it does not fit ``capacities``.
 
     ``rows_arrive``: the network's input comes row by row where the first segment can take it so.
     """
     search = Search(problem, rows, order, rows_arrive)
     least = search.least()
+    if limit_bytes is not None:
+        return _within(search, least, limit_bytes, capacities)
+    found = [place_cut(search, cut, capacities) for cut in _cuts(search, _above(least))]
+    placed = [streamed for streamed in found if streamed is not None]
+    if not placed:
+        return None
+    best = min(placed, key=lambda streamed: (streamed.peak_bytes, streamed.cut.price))
+    log.info(
+        "%d bytes of RAM; on paper %d, any cut %d", best.peak_bytes, best.cut.bound_bytes, least
+    )
+    budget = best.peak_bytes + best.peak_bytes // SLACK
+    return _within(search, least, budget, capacities) or best
+
+
+def _above(least: int) -> list[int]:
+    return [int(least * factor) for factor in LOOSER]
+
+
+def _within(
+    search: Search, least: int, limit_bytes: int, capacities: Sequence[int]
+) -> Streamed | None:
+    """The first schedule within the limit, cheapest cuts first; a cut with its fastest kernels
+    before the same with thriftier ones. Else the smallest, or None where nothing fits the banks.
+    """
     best: Streamed | None = None
-    for cut in _cuts(search, least, limit_bytes):
-        found = place_cut(search, cut, capacities)
-        if found is None:
-            continue
-        if limit_bytes is not None and found.peak_bytes <= limit_bytes:
-            return found
-        if best is None or (found.peak_bytes, cut.price) < (best.peak_bytes, best.cut.price):
-            best = found
-    if best is not None:
-        log.info(
-            "%d bytes of RAM; on paper %d, any cut %d", best.peak_bytes, best.cut.bound_bytes, least
-        )
+    bounds = [bound for f in TIGHTER if (bound := int(limit_bytes * f)) > least]
+    for cut in _cuts(search, bounds + _above(least)):
+        for bound in sorted({limit_bytes, *bounds, cut.bound_bytes}, reverse=True):
+            found = place_cut(search, replace(cut, bound_bytes=bound), capacities)
+            if found is None:
+                continue
+            if found.peak_bytes <= limit_bytes:
+                return found
+            if best is None or found.peak_bytes < best.peak_bytes:
+                best = found
     return best
 
 
-def _cuts(search: Search, least: int, limit_bytes: int | None) -> Iterator[Cut]:
-    """Different cuts to try, the most promising first."""
-    bounds = [int(least * factor) for factor in LOOSER]
-    if limit_bytes is not None:
-        bounds = [b for f in TIGHTER if (b := int(limit_bytes * f)) > least] + bounds
+def _cuts(search: Search, bounds: Iterable[int]) -> Iterator[Cut]:
+    """The cheapest cut for each bound, where it differs from those before."""
     seen = set()
     for bound in bounds:
         cut = search.cheapest(bound)
@@ -93,12 +115,15 @@ def place_cut(search: Search, cut: Cut, capacities: Sequence[int]) -> Streamed |
     """A place for everything that ``cut`` needs in banks of ``capacities`` bytes, fastest first;
     None where there is none.
     """
-    layers = {}
-    for part in cut.ranges:
-        if not part.stream:
-            for position in range(part.first, part.end):
-                layers[position] = _layer_kernel(search, position, cut.bound_bytes)
-    timeline = search.timeline(cut.ranges, layers)
+    chosen = {
+        position: _layer_kernel(search, position, cut.bound_bytes)
+        for part in cut.ranges
+        for position in range(part.first, part.end)
+        if not part.stream
+    }
+    timeline = search.timeline(cut.ranges, chosen)
+    chosen |= _faster_kernels(search, timeline, max(cut.bound_bytes, timeline.load_bytes()))
+    timeline = search.timeline(cut.ranges, chosen)
     spans = timeline.spans()
     boxes = [Box(i.size_bytes, i.parts.first, i.parts.last) for i in timeline.items]
     bound = timeline.load_bytes()
@@ -136,3 +161,17 @@ def _layer_kernel(search: Search, position: int, bound_bytes: int) -> Kernel:
     needs = search.layer_needs[position]
     fitting = [k for k, need in zip(kernels, needs, strict=True) if need <= bound_bytes]
     return fitting[0] if fitting else kernels[needs.index(min(needs))]
+
+
+def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dict[int, Kernel]:
+    """For the steps of streams the fastest kernels whose scratch keeps within the bound: it lives
+    for turns in which no other does.
+    """
+    found = {}
+    for position, peak in timeline.turn_peaks().items():
+        beside = peak - align(timeline.kernels[position].scratch_bytes)
+        for kernel in search.rows.kernels[search.order[position]]:
+            if beside + align(kernel.scratch_bytes) <= bound_bytes:
+                found[position] = kernel
+                break
+    return found

@@ -140,6 +140,7 @@ class Timeline:
         self._end = [np.full(v[0], BEFORE, np.int64) for v in views]
         self._event = 0
         self._begins: list[int] = []
+        self._turns_of: dict[int, Array] = {}
         for part in ranges:
             self._begins.append(self._event)
             if part.stream:
@@ -192,6 +193,7 @@ class Timeline:
         at = [np.flatnonzero(sequence == k) + self._event for k in range(len(stages))]
         if not all(len(events) for events in at):
             raise ValueError("nothing reads what an operator computes")
+        self._turns_of.update(zip(positions, at, strict=True))
         for stage in stages:
             self.touched.update(s for s in (*stage.reads, *stage.writes) if s is not None)
         if part.arriving is not None:
@@ -329,6 +331,13 @@ class Timeline:
             int(self._load[2 * begin : 2 * end].max())
             for begin, end in zip(self._begins, ends, strict=True)
         ]
+
+    def turn_peaks(self) -> dict[int, int]:
+        """The same for the turns of each position in a stream."""
+        return {
+            position: int(np.maximum(self._load[2 * events], self._load[2 * events + 1]).max())
+            for position, events in self._turns_of.items()
+        }
 
     @cached_property
     def _load(self) -> Array:

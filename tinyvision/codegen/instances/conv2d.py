@@ -15,7 +15,7 @@ from tinyvision.codegen.packing import (
 )
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.kernels.conv2d import padded_taps
+from tinyvision.kernels.conv2d import columns_bytes, padded_taps
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, window
@@ -78,7 +78,11 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
     folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)
     order = tap_order(shape)
-    context |= {"taps": len(order), "group_channels": shape.group_channels}
+    context |= {
+        "taps": len(order),
+        "group_channels": shape.group_channels,
+        "block": kernel.scratch_bytes // columns_bytes(shape, 1),
+    }
     if shape.is_pointwise:
         context["pixels"] = shape.pixels
     else:

@@ -9,7 +9,7 @@
 #include "tv_golden_data.h"
 
 /* Conv2D 3x3, stride 2x2, dilation 1x1, 1 group(s): 6x5x3 to 3x3x4.
- * The inputs under a window are widened into a column of int16, four columns side by side. */
+ * The inputs under a window are widened into a column of int16, 4 columns side by side. */
 /* 3 pixel(s) of 4 channels from as many columns of 28 inputs. */
 static TV_NOINLINE void tv_conv2d_dsp_0_dot3(
     const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
@@ -60,22 +60,22 @@ static TV_NOINLINE void tv_conv2d_dsp_0_column(
     }
 
     if (ky_first == 0 && ky_last == 3 && kx_first == 0 && kx_last == 3) {
-        tv_widen_column(column, 0, rows[0] + left * 3, 9);
-        tv_widen_column(column, 9, rows[1] + left * 3, 9);
-        tv_widen_column(column, 18, rows[2] + left * 3, 9);
-        tv_fill_column(column, 27, 0, 1);
+        tv_widen_column(column, 4, 0, rows[0] + left * 3, 9);
+        tv_widen_column(column, 4, 9, rows[1] + left * 3, 9);
+        tv_widen_column(column, 4, 18, rows[2] + left * 3, 9);
+        tv_fill_column(column, 4, 27, 0, 1);
         return;
     }
     int32_t tap = ky_first * 9;
-    tv_fill_column(column, 0, -3, tap);
+    tv_fill_column(column, 4, 0, -3, tap);
     for (int32_t ky = ky_first; ky < ky_last; ky++) {
-        tv_fill_column(column, tap, -3, kx_first * 3);
-        tv_widen_column(column, tap + kx_first * 3, rows[ky] + (left + kx_first) * 3, (kx_last - kx_first) * 3);
-        tv_fill_column(column, tap + kx_last * 3, -3, (3 - kx_last) * 3);
+        tv_fill_column(column, 4, tap, -3, kx_first * 3);
+        tv_widen_column(column, 4, tap + kx_first * 3, rows[ky] + (left + kx_first) * 3, (kx_last - kx_first) * 3);
+        tv_fill_column(column, 4, tap + kx_last * 3, -3, (3 - kx_last) * 3);
         tap += 9;
     }
-    tv_fill_column(column, tap, -3, 27 - tap);
-    tv_fill_column(column, 27, 0, 1);
+    tv_fill_column(column, 4, tap, -3, 27 - tap);
+    tv_fill_column(column, 4, 27, 0, 1);
 }
 
 /* One output row from the input rows under its kernel rows, of which [ky_first, ky_last) exist. */
@@ -266,7 +266,7 @@ static void tv_depthwise_conv2d_dsp_0(
     }
 }
 
-/* Conv2D 1x1: 9 pixels of 4 channels to 5, four at a time. */
+/* Conv2D 1x1: 9 pixels of 4 channels to 5, 4 at a time. */
 /* The inputs of 4 pixel(s), widened side by side. */
 static void tv_conv2d_1x1_dsp_0_widen4(int16_t *to, const int8_t *from)
 {
