@@ -47,6 +47,6 @@ def random_cut_plan(
         merged.append(part)
     limit = int(rng.integers(0, sum(problem.sizes) + 1))
     capacities = [bank.size_bytes for bank in board.banks]
-    placed = place_cut(search, Cut(tuple(merged), limit, 0.0), capacities)
+    placed = place_cut(search, Cut(tuple(merged), limit, 0.0), capacities, limit)
     assert placed is not None
     return stream_plan(graph, board, placed, 0, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.banks import Assignment, fill
@@ -74,7 +74,8 @@ def stream_schedule(
         "%d bytes of RAM; on paper %d, any cut %d", best.peak_bytes, best.cut.bound_bytes, least
     )
     budget = best.peak_bytes + best.peak_bytes // SLACK
-    return _within(search, least, budget, capacities) or best
+    faster = _within(search, least, budget, capacities)
+    return faster if faster is not None and faster.peak_bytes <= budget else best
 
 
 def _above(least: int) -> list[int]:
@@ -90,8 +91,8 @@ def _within(
     best: Streamed | None = None
     bounds = [bound for f in TIGHTER if (bound := int(limit_bytes * f)) > least]
     for cut in _cuts(search, bounds + _above(least)):
-        for bound in sorted({limit_bytes, *bounds, cut.bound_bytes}, reverse=True):
-            found = place_cut(search, replace(cut, bound_bytes=bound), capacities)
+        for speed_bytes in (limit_bytes, *bounds, 0):
+            found = place_cut(search, cut, capacities, speed_bytes)
             if found is None:
                 continue
             if found.peak_bytes <= limit_bytes:
@@ -111,29 +112,35 @@ def _cuts(search: Search, bounds: Iterable[int]) -> Iterator[Cut]:
             yield cut
 
 
-def place_cut(search: Search, cut: Cut, capacities: Sequence[int]) -> Streamed | None:
-    """A place for everything that ``cut`` needs in banks of ``capacities`` bytes, fastest first;
-    None where there is none.
+def place_cut(
+    search: Search, cut: Cut, capacities: Sequence[int], speed_bytes: int = 0
+) -> Streamed | None:
+    """A place for everything that ``cut`` needs in banks of ``capacities`` bytes, fastest first:
+    in the first if it fits there, else in another or spread, whichever takes less; None where
+    there is none. Kernels may be faster than the thriftiest as long as no more than
+    ``speed_bytes`` are in use at one time.
     """
     chosen = {
-        position: _layer_kernel(search, position, cut.bound_bytes)
+        position: _layer_kernel(search, position, max(cut.bound_bytes, speed_bytes))
         for part in cut.ranges
         for position in range(part.first, part.end)
         if not part.stream
     }
     timeline = search.timeline(cut.ranges, chosen)
-    chosen |= _faster_kernels(search, timeline, max(cut.bound_bytes, timeline.load_bytes()))
-    timeline = search.timeline(cut.ranges, chosen)
+    if faster := _faster_kernels(search, timeline, speed_bytes):
+        timeline = search.timeline(cut.ranges, chosen | faster)
     spans = timeline.spans()
     boxes = [Box(i.size_bytes, i.parts.first, i.parts.last) for i in timeline.items]
     bound = timeline.load_bytes()
     layout = Placement(boxes, {}, spans, bound).solve(bound, exact=False)
     count = len(boxes)
-    if capacities and layout.peak_bytes <= capacities[0]:
-        banks = Assignment((0,) * count, layout.offsets)
-        return Streamed(cut, timeline, banks, layout.peak_bytes)
-    if len(capacities) < 2:
-        return None
+    bank = next((b for b, size in enumerate(capacities) if layout.peak_bytes <= size), None)
+    single = None
+    if bank is not None:
+        banks = Assignment((bank,) * count, layout.offsets)
+        single = Streamed(cut, timeline, banks, layout.peak_bytes)
+    if bank == 0 or len(capacities) < 2:
+        return single
 
     def place(chosen: Sequence[int], capacity: int) -> Layout:
         index = {item: i for i, item in enumerate(chosen)}
@@ -148,10 +155,12 @@ def place_cut(search: Search, cut: Cut, capacities: Sequence[int]) -> Streamed |
     sizes = [box.size_bytes for box in boxes]
     assignment = fill(sizes, [1.0] * count, capacities, place)
     if assignment is None:
-        return None
+        return single
     ends = [0] * len(capacities)
-    for bank, offset, size in zip(assignment.banks, assignment.offsets, sizes, strict=True):
-        ends[bank] = max(ends[bank], offset + size)
+    for used, offset, size in zip(assignment.banks, assignment.offsets, sizes, strict=True):
+        ends[used] = max(ends[used], offset + size)
+    if single is not None and single.peak_bytes <= sum(ends):
+        return single
     return Streamed(cut, timeline, assignment, sum(ends))
 
 
@@ -167,7 +176,9 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
     """For the steps of streams the fastest kernels whose scratch keeps within the bound: it lives
     for turns in which no other does.
     """
-    found = {}
+    found: dict[int, Kernel] = {}
+    if timeline.load_bytes() > bound_bytes:
+        return found
     for position, peak in timeline.turn_peaks().items():
         beside = peak - align(timeline.kernels[position].scratch_bytes)
         for kernel in search.rows.kernels[search.order[position]]:
