@@ -298,8 +298,8 @@ def annotate(
     ``HotFunction.to_json`` gives.
     """
     compiled = _compiled(model, board, schedule_kind, sram_limit)
-    steps = compiled.plan.steps
-    index = _layer_index([step.op for step in steps], layer)
+    count = len(compiled.plan.units)
+    index = _layer_index([compiled.plan.unit_name(unit) for unit in range(count)], layer)
     if not has_model(compiled.board):
         raise UserError(
             "there is no cycle model of this board",
@@ -312,7 +312,7 @@ def annotate(
         assert isinstance(twin, VirtualBoard)
         twin.keep_detail()
         result = take_profile(compiled.plan, target, drawn.inputs[0], twin)
-        functions = twin.hot_functions(index, len(steps))
+        functions = twin.hot_functions(index, count)
     profiled = result.to_json()["layers"][index]
     return {
         "index": index,

@@ -159,8 +159,8 @@ def _layers(
             layers.append(
                 Layer(
                     index=index,
-                    name=f"{op.name} to {end.name}",
-                    title=f"Rows of {op.name} to {end.name}",
+                    name=plan.unit_name(index),
+                    title=f"Rows of {plan.unit_name(index)}",
                     shapes=_shapes(graph, op.inputs, end.outputs),
                     stream=streams.stream(index, segment, prefix),
                 )

@@ -118,16 +118,15 @@ class Twin(Protocol):
         """Of the layers just profiled, whose ``cycles`` the firmware gave."""
 
 
-def _layer(
-    plan: Plan, unit: tuple[int, int], cost: LayerCost, share: float, counted: bool
-) -> LayerProfile:
+def _layer(plan: Plan, index: int, cost: LayerCost, share: float, counted: bool) -> LayerProfile:
     """``counted``: whether instructions are known."""
-    first, last = (plan.steps[index] for index in unit)
-    name, kind, kernel = first.op, first.kind, first.kernel.variant or first.kernel.template
-    if plan.segment_of(unit[0]).is_stream:
-        name, kind, kernel = f"{first.op} to {last.op}", "Stream", "stream"
-    macs = sum(step.macs for step in plan.steps[unit[0] : unit[1] + 1])
+    steps = plan.steps[plan.units[index][0] : plan.units[index][1] + 1]
+    kind, kernel = steps[0].kind, steps[0].kernel.variant or steps[0].kernel.template
+    if plan.segment_of(plan.units[index][0]).is_stream:
+        kind, kernel = "Stream", "stream"
+    macs = sum(step.macs for step in steps)
     instructions = cost.instructions if counted else None
+    name = plan.unit_name(index)
     return LayerProfile(name, kind, kernel, cost.cycles, instructions, macs, share, cost.stalls)
 
 
@@ -163,8 +162,8 @@ def profile(
     costs = modelled or [LayerCost(count, 0) for count in cycles]
     total = sum(cost.cycles for cost in costs) or 1
     layers = tuple(
-        _layer(plan, unit, cost, cost.cycles / total, modelled is not None)
-        for unit, cost in zip(plan.units, costs, strict=True)
+        _layer(plan, index, cost, cost.cycles / total, modelled is not None)
+        for index, cost in enumerate(costs)
     )
     return Profile(
         source="modelled" if twin else "measured",

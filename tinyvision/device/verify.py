@@ -84,7 +84,7 @@ def verify(
         if observer is None:
             got = infer(target, inputs)
         else:
-            got = _infer_observed(target, inputs, len(plan.steps), observer)
+            got = _infer_observed(target, inputs, len(plan.units), observer)
         for expected, actual in zip(want, got, strict=True):
             count, difference = compare(expected, actual)
             values += expected.size

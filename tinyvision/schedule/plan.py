@@ -172,6 +172,13 @@ class Plan:
                 result += [(s, s) for s in range(segment.first_step, segment.last_step + 1)]
         return tuple(result) if self.segments else tuple((s, s) for s in range(len(self.steps)))
 
+    def unit_name(self, unit: int) -> str:
+        """The operator of a layer, the first and last of a stream."""
+        first, last = self.units[unit]
+        if self.segment_of(first).is_stream:
+            return f"{self.steps[first].op} to {self.steps[last].op}"
+        return self.steps[first].op
+
     def results(self, unit: int) -> tuple[str, ...]:
         """The tensors that unit ``unit`` defines and that lie in memory whole when it is done."""
         first, last = self.units[unit]

@@ -87,11 +87,7 @@ class Sanitizer:
 
     def enter(self, layer: int) -> None:
         """The layer is about to run."""
-        step = self._plan.steps[layer]
-        buffers = self._plan.buffers
-        inputs = [buffers[name] for name in step.inputs]
-        outputs = [buffers[name] for name in step.outputs if name in buffers]
-        outputs += [buffers[step.scratch]] if step.scratch else []
+        inputs, outputs = self._buffers(layer)
         for bank in self._banks.values():
             bank.allowed = bytearray(bank.size)
         for buffer in outputs:
@@ -102,6 +98,21 @@ class Sanitizer:
             bank = self._banks[buffer.bank]
             bank.mark(bank.allowed, buffer, READABLE)
         self._layer = layer
+
+    def _buffers(self, layer: int) -> tuple[list[Buffer], list[Buffer]]:
+        """What the layer reads and does not make itself, and what it writes."""
+        first, last = self._plan.units[layer]
+        steps = self._plan.steps[first : last + 1]
+        written = {name: None for step in steps for name in step.outputs}
+        memories = [name for step in steps for name in (step.scratch, step.sums)]
+        memories.append(self._plan.segment_of(first).state)
+        if layer == 0 and self._plan.rows_arrive:
+            memories += self._plan.inputs
+        written.update(dict.fromkeys(name for name in memories if name))
+        read = dict.fromkeys(name for step in steps for name in step.inputs)
+        buffers = self._plan.buffers
+        inputs = [buffers[name] for name in read if name not in written]
+        return inputs, [buffers[name] for name in written if name in buffers]
 
     def leave(self) -> None:
         """The layer has run."""
@@ -150,7 +161,7 @@ class Sanitizer:
         elif len(self._known) < MAX_FINDINGS:
             finding = AccessFinding(
                 kind,
-                self._plan.steps[self._layer].op,
+                self._plan.unit_name(self._layer),
                 bank.start + index,
                 self._symbols.describe(pc),
                 self._whose(bank, index - GUARD_BYTES),
@@ -164,7 +175,8 @@ class Sanitizer:
             return f"guard of bank {bank.name}"
         assert self._layer is not None
         for buffer in self._plan.buffers.values():
-            alive = buffer.bank == bank.name and buffer.alive(self._layer)
+            step = self._plan.units[self._layer][0]
+            alive = buffer.bank == bank.name and buffer.alive(step)
             if alive and buffer.offset <= offset < buffer.end:
                 what = "scratch" if buffer.is_scratch else f"tensor {buffer.name}"
                 return f"byte {offset - buffer.offset} of {what}"
