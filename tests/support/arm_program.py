@@ -73,7 +73,7 @@ class ArmProgram:
             self.machine.mem_write(self._address(name), np.ascontiguousarray(array).tobytes())
         for index, (_, last) in enumerate(plan.units):
             self._call(index, plan.steps[last].op)
-            yield last, {name: self._tensor(name) for name in plan.results(index)}
+            yield last, {name: self._tensor(name) for name in plan.results(graph, index)}
 
     def _call(self, index: int, what: str) -> None:
         self.machine.reg_write(arm.UC_ARM_REG_R0, _TABLE)

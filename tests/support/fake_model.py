@@ -129,6 +129,6 @@ static void layer(uint8_t *const bank[], uint32_t index)
 
 const tv_model_t tv_fake = {
     "fake", {@HASH@}, 3, 2, 2, @BANKS@, inputs, outputs, bank_bytes, layer, layer_names,
-    0x12345678u, @CRC@,
+    0x12345678u, @CRC@, 0,
 };
 """

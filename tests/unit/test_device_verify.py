@@ -42,9 +42,7 @@ def plan_of(graph: Graph) -> Plan:
         graph.name,
         "test",
         "layer",
-        tuple(
-            Step(op.name, plausible(graph, op, core)[0], 10, outputs=op.outputs) for op in graph.ops
-        ),
+        tuple(Step(op.name, plausible(graph, op, core)[0], 10) for op in graph.ops),
         {name: Buffer(name, f"bank {name}", 0, size, -1, 99) for name, size in sizes.items()},
         (),
         tuple(BankUse(f"bank {name}", size, size) for name, size in sizes.items()),

@@ -223,7 +223,10 @@ class HostProgram:
         self.feed(inputs, model)
         for index, (_, last) in enumerate(entry.plan.units):
             self.run_layers(index, 1, model)
-            yield last, {name: self.tensor(name, model) for name in entry.plan.results(index)}
+            yield (
+                last,
+                {name: self.tensor(name, model) for name in entry.plan.results(entry.graph, index)},
+            )
 
     def tensor(self, name: str, model: int = 0) -> Array:
         """The bytes where the plan places tensor ``name``, as they are now."""

@@ -164,7 +164,7 @@ def first_divergent_layer(
     target.feed(inputs)
     for index in range(len(plan.units)):
         target.run(index, 1)
-        for name in plan.results(index):
+        for name in plan.results(graph, index):
             buffer = plan.buffers.get(name)
             if buffer is None:  # an output that nobody reads
                 continue

@@ -10,6 +10,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
+from tinyvision.ir.graph import Graph
 from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
 
@@ -179,10 +180,13 @@ class Plan:
             return f"{self.steps[first].op} to {self.steps[last].op}"
         return self.steps[first].op
 
-    def results(self, unit: int) -> tuple[str, ...]:
-        """The tensors that unit ``unit`` defines and that lie in memory whole when it is done."""
+    def results(self, graph: Graph, unit: int) -> tuple[str, ...]:
+        """The tensors of ``graph``, the plan's, that unit ``unit`` defines and that lie in memory
+        whole when it is done.
+        """
         first, last = self.units[unit]
-        names = (name for step in self.steps[first : last + 1] for name in step.outputs)
+        outputs = {op.name: op.outputs for op in graph.ops}
+        names = (name for step in self.steps[first : last + 1] for name in outputs[step.op])
         if not self.segment_of(first).is_stream:
             return tuple(names)
         return tuple(name for name in names if self.buffers[name].last_step > last)
