@@ -76,12 +76,13 @@ def profile_html(graph: Graph, plan: Plan, board: Board, profile: Mapping[str, A
     """The page for ``profile --html``; ``profile`` is what ``profile --json`` prints."""
     source = str(profile["source"])
     clock = float(profile["clock_mhz"])
+    # A stream is measured as one; its figures stand at its first step.
     by_name = {layer["name"]: layer for layer in profile["layers"]}
-    layers = [by_name.get(step.op, {}) for step in plan.steps]
-    cycles = [int(layer.get("cycles", 0)) for layer in layers]
-    rates = [
-        step.macs / spent if spent else 0.0 for step, spent in zip(plan.steps, cycles, strict=True)
-    ]
+    cycles, rates = [0] * len(plan.steps), [0.0] * len(plan.steps)
+    for unit, (first, last) in enumerate(plan.units):
+        spent = int(by_name.get(plan.unit_name(unit), {}).get("cycles", 0))
+        macs = sum(step.macs for step in plan.steps[first : last + 1])
+        cycles[first], rates[first] = spent, macs / spent if spent else 0.0
     columns = (
         Column("latency", source),
         Column("cycles", source),
