@@ -45,7 +45,8 @@ def plan(
 ) -> Plan:
     """Schedules ``graph`` for ``board``: operators one after another (``layer``), ranges of them
     row by row where that saves memory (``stream``), or the latter only where the former does not
-    fit (``auto``). With ``rows_arrive`` a stream may take the network's input row by row.
+    fit (``auto``). With ``rows_arrive`` a stream may take the network's input row by row (with
+    ``auto`` only where a whole input does not fit).
 
     Kernels are the fastest with which the peak of RAM stays close to the least found; with
     ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
@@ -68,19 +69,20 @@ def plan(
         lambda op: op_macs(graph, op),
     )
 
-    def streamed() -> Plan | None:
+    def streamed(rows: bool) -> Plan | None:
         # Every step of a stream has a function of its own around the kernel's.
         room = board.flash_bytes - STREAM_CODE_BYTES * len(graph.ops)
         lean = within_flash(problem, room)
-        return _stream_plan(graph, board, lean, candidates, macs_original, sram_limit, rows_arrive)
+        return _stream_plan(graph, board, lean, candidates, macs_original, sram_limit, rows)
 
-    planned = streamed() if schedule == "stream" else None
+    planned = streamed(rows_arrive) if schedule == "stream" else None
     if planned is None:
         layers = within_flash(problem, board.flash_bytes)
         try:
             planned = _layer_plan(graph, board, layers, schedule, macs_original, sram_limit)
         except FitError:
-            planned = streamed() if schedule == "auto" else None
+            if schedule == "auto":
+                planned = streamed(False) or (streamed(True) if rows_arrive else None)
             if planned is None:
                 raise
     if planned.flash_bytes > board.flash_bytes:

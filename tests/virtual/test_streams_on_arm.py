@@ -1,0 +1,30 @@
+"""Streams in the instructions of their cores, with fast and with thrifty kernels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.support.arm_program import check_on_arm
+from tests.support.networks import Builder
+from tests.support.random_cuts import random_cut_plan
+from tinyvision.target import CORES, load_board
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_equal_to_the_oracle(core: str) -> None:
+    board = replace(load_board("host"), core=CORES[core])
+    rng = np.random.default_rng(1)
+    variants = set()
+    for number in range(6):
+        net = Builder(f"streamed{number}", seed=number)
+        x = net.conv(net.input(1, 11, 5 + number, 3), 9, 3, 2)
+        x = net.add(x, net.conv(net.depthwise(net.conv(x, 14), 3), 9))
+        graph = net.graph(net.conv(net.depthwise(x, 5, 2), 6, 3))
+        plan = random_cut_plan(graph, board, rng)
+        variants |= {step.kernel.variant for step in plan.steps}
+        check_on_arm(graph, plan, core)
+    if core == "cortex-m4":
+        assert {"conv2d_dsp", "conv2d_dsp_x2", "conv2d_1x1_dsp_x2"} <= variants
