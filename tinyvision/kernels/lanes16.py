@@ -5,8 +5,9 @@ bits. Products of a few taps are added up so; before a lane can overflow, which 
 decide, both lanes are taken out into sums of 32 bits. ``runs`` cuts a channel's taps accordingly.
 
 Weights come four taps (a slice, a word) at a time. A stream of words holds for each channel: its
-bias; for each run the slices it reads (first, and end in the upper half; the last run has the
-highest bit set), then their weights; the constants of its requantization.
+bias; for each run how many slices lie between the last one's and its own (times 16, signed, upper
+half), and how many it has (times 16, one less but in the channel's last run), then their weights;
+the constants of its requantization.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tinyvision.ir.types import Array
 SLICE = 4
 """Taps of one word of weights."""
 
-MOST_SLICES = 2**15 - 1
+MOST_SLICES = 1000
+"""Of a channel."""
 
 CENTRE = 0x7FFF
 """What both lanes start from: their sums may be from -CENTRE to 65535 - CENTRE."""
@@ -90,7 +92,10 @@ _HALVES = (np.array([[1, 1, 0, 0]], np.int8), np.array([[0, 0, 1, 1]], np.int8))
 def channel_words(bias: int, cut: list[Run], constants: list[int]) -> list[int]:
     """The stream of one channel, words of 32 bits; what the lanes start from comes off the bias."""
     words = [bias - CENTRE * len(cut)]
+    position = 0
     for index, run in enumerate(cut):
-        words.append(run.first | run.end << 16 | (index == len(cut) - 1) << 31)
+        length = 16 * len(run.weights) - (index < len(cut) - 1)
+        words.append(16 * (run.first - position) << 16 | length)
         words += np.ascontiguousarray(run.weights).view("<u4").ravel().tolist()
+        position = run.end
     return [word % 2**32 for word in words + constants]
