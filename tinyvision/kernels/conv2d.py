@@ -7,6 +7,7 @@ import numpy as np
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
 from tinyvision.ir.types import Array
+from tinyvision.kernels import conv2d_lanes
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import NOTHING, Window, diagonal, window
@@ -45,7 +46,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             flash_bytes=shape.taps * shape.channels + tables,
             overlap=(_element_lead(shape), None, None),
         )
-        return (portable,)
+        return (*conv2d_lanes.candidates(graph, op, core), portable)
     return (_simd(shape, BLOCK_PIXELS),)
 
 

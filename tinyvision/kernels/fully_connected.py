@@ -8,6 +8,7 @@ from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
 from tinyvision.ir.types import Tensor
+from tinyvision.kernels import fully_connected_quads
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import diagonal
@@ -32,7 +33,20 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         flash_bytes=(taps + 4) * channels + tables,
         overlap=(_lead(graph.tensor(op.inputs[0]), depth, channels, last), None, None),
     )
-    return (kernel,)
+    if not fully_connected_quads.applies(core):
+        return (kernel,)
+    quads = Kernel(
+        fully_connected_quads.TEMPLATE,
+        fully_connected_quads.TEMPLATE,
+        flash_bytes=4 * (fully_connected_quads.padded(channels) // 4 * depth)
+        + fully_connected_quads.constants(graph, op).nbytes,
+        overlap=(
+            _lead(graph.tensor(op.inputs[0]), depth, channels, (channels - 1) // 4 * 4),
+            None,
+            None,
+        ),
+    )
+    return (quads, kernel)
 
 
 def _lead(x: Tensor, depth: int, channels: int, last: int) -> int:

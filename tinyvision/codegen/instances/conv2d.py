@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyvision.codegen.instances import conv2d_lanes
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
     channel_params,
@@ -16,6 +17,7 @@ from tinyvision.codegen.packing import (
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
 from tinyvision.kernels.conv2d import columns_bytes, padded_taps
+from tinyvision.kernels.conv2d_lanes import BLOCKS
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, window
@@ -74,6 +76,9 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "group_depth": shape.group_depth,
             },
         )
+    if kernel.template == "conv2d_lanes":
+        block = BLOCKS[kernel.variant]
+        return conv2d_lanes.build(graph, op, window_context(shape), shape, block)
     rows = weights.reshape(shape.channels, shape.taps)
     groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
     folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinyvision.codegen.instances.conv2d_lanes import line_context
 from tinyvision.codegen.instances.instance import ConstArg, Instance, TensorArg
 from tinyvision.codegen.packing import (
     folded_bias,
@@ -13,8 +14,10 @@ from tinyvision.codegen.packing import (
 from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
+from tinyvision.kernels import fully_connected_quads
 from tinyvision.kernels.fully_connected import BLOCK_CHANNELS
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.narrow_requant import line
 from tinyvision.kernels.requant import requantization
 
 
@@ -43,6 +46,24 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 **context,
                 "rows": rows,
                 "input_zero_point": params.input_zero_point,
+                "weights_zero_point": params.weights_zero_point,
+            },
+        )
+    if kernel.template == fully_connected_quads.TEMPLATE:
+        return Instance(
+            args=(
+                *tensors,
+                ConstArg("weights", fully_connected_quads.weights(graph, op)),
+                ConstArg("constants", fully_connected_quads.constants(graph, op)),
+            ),
+            context={
+                **line_context(line(graph, op)),
+                "low": op.clamp[0],
+                "high": op.clamp[1],
+                "output_zero_point": params.output_zero_point,
+                "depth": depth,
+                "channels": channels,
+                "rows": rows,
                 "weights_zero_point": params.weights_zero_point,
             },
         )

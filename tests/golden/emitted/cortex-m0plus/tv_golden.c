@@ -8,48 +8,311 @@
 #include "tv_kernel.h"
 #include "tv_golden_data.h"
 
-/* Conv2D 3x3, stride 2x2, dilation 1x1, 1 group(s): 6x5x3 to 3x3x4. One output row from the input rows
- * under its kernel rows, of which [ky_first, ky_last) exist. */
-static void tv_conv2d_0_row(
-    const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* Conv2D 3x3, stride 2x2: 6x5x3 to 3x3x4. Two pixels in one register. */
+static inline int8_t tv_conv2d_lanes_0_output(int32_t sum, const uint32_t *constants)
 {
-    for (int32_t x = 0; x < 3; x++) {
-        const int32_t left = x * 2 - 1;
-        int32_t kx_first = 0, kx_last = 3;
-        while (kx_first < kx_last && left + kx_first * 1 < 0) {
-            kx_first++;
-        }
-        while (kx_last > kx_first && left + (kx_last - 1) * 1 >= 5) {
-            kx_last--;
-        }
+    const uint32_t u = (uint32_t)sum;
+    if (u > constants[0] >> 8) {
+        return (int32_t)u < 0 ? -128 : 127;
+    }
+    const uint32_t fine = (u >> 0) * (constants[1] & 0xFFFFu) >> 16;
+    const uint32_t y = u * (constants[1] >> 16) + fine + constants[2];
+    return (int8_t)(uint8_t)(y >> (constants[0] & 31u));
+}
 
-        const int8_t *filter = weights;
-        for (int32_t channel = 0; channel < 4; channel++) {
-            int32_t acc = bias[channel];
-            for (int32_t ky = ky_first; ky < ky_last; ky++) {
-                for (int32_t kx = kx_first; kx < kx_last; kx++) {
-                    const int8_t *pixel = rows[ky] + (left + kx * 1) * 3;
-                    const int8_t *tap = filter + (ky * 3 + kx) * 3;
-                    for (int32_t i = 0; i < 3; i++) {
-                        acc = tv_mac(acc, pixel[i] - (-3), tap[i]);
+/* 3 pixel(s) of 4 channels, 7 words of four weights each at most. */
+#if defined(__thumb__)
+__attribute__((naked, noinline)) static void tv_conv2d_lanes_0_dot3(
+    TV_UNUSED const uint32_t *columns, TV_UNUSED int8_t *output, TV_UNUSED const uint32_t *stream)
+{
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "sub sp, #52\n"
+        "str r0, [sp, #32]\n"
+        "str r1, [sp, #36]\n"
+        "ldr r3, 5f\n"
+        "adds r1, r1, r3\n"
+        "str r1, [sp, #40]\n"
+        "ldr r3, 6f\n"
+        "str r3, [sp, #44]\n"
+        "movs r1, r2\n"
+    "1:\n" /* a channel */
+        "ldmia r1!, {r2}\n"
+        "mov r11, r2\n"
+        "mov lr, r2\n"
+        "lsls r3, r2, #16\n"
+        "adds r3, r3, r2\n"
+        "mov r10, r3\n"
+        "mov r12, r3\n"
+        "ldr r0, [sp, #32]\n"
+    "2:\n" /* a run */
+        "ldmia r1!, {r3}\n"
+        "asrs r2, r3, #15\n"
+        "lsls r3, r3, #16\n"
+        "lsrs r3, r3, #15\n"
+        "adds r0, r0, r2\n"
+        "adds r5, r3, r0\n"
+"ldr r6, [sp, #44]\n"
+        "mov r8, r6\n"
+        "mov r9, r6\n"
+    "3:\n" /* a slice */
+        "ldmia r1!, {r7}\n"
+        "sxtb r2, r7\n"
+        "ldmia r0!, {r3, r4}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+"lsls r2, r7, #16\n"
+        "asrs r2, r2, #24\n"
+        "ldmia r0!, {r3, r4}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+"lsls r2, r7, #8\n"
+        "asrs r2, r2, #24\n"
+        "ldmia r0!, {r3, r4}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+"asrs r2, r7, #24\n"
+        "ldmia r0!, {r3, r4}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+"cmp r0, r5\n"
+        "blo 3b\n"
+        "mov r2, r8\n"
+        "add r10, r2\n"
+        "lsrs r2, r2, #16\n"
+        "add r11, r2\n"
+        "mov r2, r9\n"
+        "add r12, r2\n"
+        "lsrs r2, r2, #16\n"
+        "add lr, r2\n"
+        "cmp r0, r5\n"
+        "bne 2b\n"
+        "mov r2, r11\n"
+        "lsls r3, r2, #16\n"
+        "mov r4, r10\n"
+        "subs r4, r4, r3\n"
+        "mov r8, r4\n"
+        "mov r9, r2\n"
+        "mov r2, lr\n"
+        "lsls r3, r2, #16\n"
+        "mov r4, r12\n"
+        "subs r4, r4, r3\n"
+        "mov r10, r4\n"
+        "mov r11, r2\n"
+        "b 4f\n"
+".align 2\n"
+    "5: .word 4\n"
+    "6: .word 2147450879\n"
+    "10:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 30f\n"
+    "11:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 31f\n"
+    "12:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 32f\n"
+    "4:\n" /* the channel's outputs */
+        "ldmia r1!, {r2-r4}\n"
+        "str r1, [sp, #48]\n"
+        "lsrs r5, r2, #8\n"
+        "mov lr, r5\n"
+        "uxth r1, r3\n"
+        "lsrs r0, r3, #16\n"
+        "ldr r6, [sp, #36]\n"
+        "mov r3, r8\n"
+        "cmp r3, lr\n"
+        "bhi 10b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "30:\n"
+"strb r3, [r6]\n"
+        "adds r6, #4\n"
+        "mov r3, r9\n"
+        "cmp r3, lr\n"
+        "bhi 11b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "31:\n"
+"strb r3, [r6]\n"
+        "adds r6, #4\n"
+        "mov r3, r10\n"
+        "cmp r3, lr\n"
+        "bhi 12b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "32:\n"
+"strb r3, [r6]\n"
+        "ldr r1, [sp, #48]\n"
+        "ldr r6, [sp, #36]\n"
+        "ldr r7, [sp, #40]\n"
+        "adds r6, #1\n"
+        "str r6, [sp, #36]\n"
+        "cmp r6, r7\n"
+        "beq 7f\n"
+        "b 1b\n"
+    "7:\n"
+        "add sp, #52\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4-r7, pc}\n");
+}
+#else
+static TV_NOINLINE void tv_conv2d_lanes_0_dot3(const uint32_t *columns, int8_t *output, const uint32_t *stream)
+{
+    for (int32_t channel = 0; channel < 4; channel++) {
+        uint32_t sum[4], run;
+        for (int32_t p = 0; p < 4; p++) {
+            sum[p] = *stream;
+        }
+        stream++;
+        const uint32_t *x = columns;
+        do {
+            uint32_t lanes[2];
+            for (int32_t p = 0; p < 2; p++) {
+                lanes[p] = 2147450879u;
+            }
+            run = *stream++;
+            x += 8 * ((int32_t)run >> 20);
+            for (uint32_t slice = ((run & 0xFFFFu) + 1u) / 16u; slice > 0; slice--) {
+                uint32_t word = *stream++;
+                for (int32_t tap = 0; tap < 4; tap++) {
+                    const uint32_t weight = (uint32_t)(int8_t)(uint8_t)word;
+                    for (int32_t p = 0; p < 2; p++) {
+                        lanes[p] += weight * *x++;
                     }
+                    word >>= 8;
                 }
             }
-            filter += 27;
-            const int32_t multiplier_c = multiplier[0];
-            const int32_t shift_c = shift[0];
-            const int32_t addend_c = tv_requant_addend(-128, shift_c);
-
-            *output++ = (int8_t)(tv_clamp(tv_high_mul_add(acc * 2, multiplier_c, addend_c) >> shift_c, -128, 127));
+            for (int32_t p = 0; p < 2; p++) {
+                sum[2 * p] += lanes[p] & 0xFFFFu;
+                sum[2 * p + 1] += lanes[p] >> 16;
+            }
+        } while (run & 1u);
+        for (int32_t p = 0; p < 3; p++) {
+            output[4 * p] = tv_conv2d_lanes_0_output((int32_t)sum[p], stream);
         }
+        stream += 3;
+        output++;
+    }
+}
+#endif
+
+/* `count` taps of two pixels. */
+static inline void tv_conv2d_lanes_0_pack2(uint32_t *to, const int8_t *a, const int8_t *b, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        *to = (uint32_t)a[i] + ((uint32_t)b[i] << 16);
+        to += 2;
     }
 }
 
-static void tv_conv2d_0(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* `count` taps of the even pixel of a pair, or of the odd one after it. */
+static inline void tv_conv2d_lanes_0_lane2(uint32_t *to, const int8_t *from, int32_t step, int32_t count, int32_t odd)
 {
+    for (int32_t i = 0; i < count; i++) {
+        *to = odd ? *to + ((uint32_t)*from << 16) : (uint32_t)*from;
+        from += step;
+        to += 2;
+    }
+}
+
+/* The window at input column `left`; padding is the zero point. */
+static TV_NOINLINE void tv_conv2d_lanes_0_column2(
+    uint32_t *to, const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int32_t left, int32_t odd)
+{
+    static const int8_t padding = -3;
+    int32_t kx_first = 0, kx_last = 3;
+    while (kx_first < kx_last && left + kx_first * 1 < 0) {
+        kx_first++;
+    }
+    while (kx_last > kx_first && left + (kx_last - 1) * 1 >= 5) {
+        kx_last--;
+    }
+
+    for (int32_t ky = 0; ky < 3; ky++) {
+        int32_t inside = 0;
+        if (ky >= ky_first && ky < ky_last) {
+            const int32_t before = kx_first * 3;
+            inside = kx_last * 3;
+            tv_conv2d_lanes_0_lane2(to, &padding, 0, before, odd);
+            tv_conv2d_lanes_0_lane2(to + 2 * before, rows[ky] + left * 3 + before, 1, inside - before, odd);
+        }
+        tv_conv2d_lanes_0_lane2(to + 2 * inside, &padding, 0, 9 - inside, odd);
+        to += 18;
+    }
+}
+/* One output row from the input rows under its kernel rows, of which [ky_first, ky_last) exist. */
+static void tv_conv2d_lanes_0_row(
+    const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int8_t *output,
+    const uint32_t *stream, uint32_t *columns)
+{
+    for (int32_t p = 0; p < 3; p += 2) {
+        const int32_t left = (0 + p) * 2 - 1;
+        uint32_t *to = columns + p / 2;
+        if (ky_first == 0 && ky_last == 3 && left >= 0 && left + 5 <= 5) {
+            for (int32_t ky = 0; ky < 3; ky++) {
+                const int8_t *from = rows[ky] + left * 3;
+                tv_conv2d_lanes_0_pack2(to, from, from + 6, 9);
+                to += 18;
+            }
+        } else {
+            tv_conv2d_lanes_0_column2(to, rows, ky_first, ky_last, left, 0);
+            if (p + 1 < 3) {
+                tv_conv2d_lanes_0_column2(to, rows, ky_first, ky_last, left + 2, 1);
+            }
+        }
+    }
+    tv_conv2d_lanes_0_dot3(columns, output, stream);
+}
+
+static void tv_conv2d_lanes_0(const int8_t *input, int8_t *output, const uint32_t *stream, uint8_t *scratch)
+{
+    uint32_t *columns = (uint32_t *)(void *)scratch;
     for (int32_t image = 0; image < 1; image++) {
         for (int32_t y = 0; y < 3; y++) {
             const int8_t *rows[3] = {0};
@@ -63,7 +326,7 @@ static void tv_conv2d_0(
                     last = ky + 1;
                 }
             }
-            tv_conv2d_0_row(rows, first, last, output, weights, bias, multiplier, shift);
+            tv_conv2d_lanes_0_row(rows, first, last, output, stream, columns);
             output += 12;
         }
         input += 90;
@@ -71,139 +334,1032 @@ static void tv_conv2d_0(
 
 }
 
-/* DepthwiseConv2D 3x3, stride 1x1, dilation 1x1: 3x3x4 to 3x3x4. One output row from the input rows
- * under its kernel rows, of which [ky_first, ky_last) exist. */
-static void tv_depthwise_conv2d_0_row(
-    const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* DepthwiseConv2D 3x3, stride 1x1: 3x3x4 to 3x3x4, channel by channel. */
+#if defined(__thumb__)
+/* One output row of a channel: `x` is the first of its rows in the band's first column. */
+__attribute__((naked, noinline)) static void tv_depthwise_conv2d_bands_0_row(
+    TV_UNUSED const int32_t *x, TV_UNUSED const uint32_t *words, TV_UNUSED int8_t *output)
 {
-    for (int32_t x = 0; x < 3; x++) {
-        const int32_t left = x * 1 - 1;
-        int32_t kx_first = 0, kx_last = 3;
-        while (kx_first < kx_last && left + kx_first * 1 < 0) {
-            kx_first++;
-        }
-        while (kx_last > kx_first && left + (kx_last - 1) * 1 >= 3) {
-            kx_last--;
-        }
-
-        for (int32_t channel = 0; channel < 4; channel++) {
-            int32_t acc = bias[channel];
-            for (int32_t ky = ky_first; ky < ky_last; ky++) {
-                for (int32_t kx = kx_first; kx < kx_last; kx++) {
-                    const int32_t value = rows[ky][(left + kx * 1) * 4 + channel];
-                    acc = tv_mac(acc, value - (-128), weights[(ky * 3 + kx) * 4 + channel]);
-                }
-            }
-            const int32_t multiplier_c = multiplier[0];
-            const int32_t shift_c = shift[0];
-            const int32_t addend_c = tv_requant_addend(5, shift_c);
-
-            *output++ = (int8_t)(tv_clamp(tv_high_mul_add(acc * 2, multiplier_c, addend_c + (acc >> 31)) >> shift_c, -128, 127));
-        }
-    }
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "sub sp, #12\n"
+        "str r1, [sp, #0]\n"
+        "mov r12, r2\n"
+        "ldr r3, 5f\n"
+        "adds r2, r2, r3\n"
+        "str r2, [sp, #8]\n" /* end of the output */
+        "ldr r3, 6f\n"
+        "mov r11, r3\n"
+        "ldr r2, [r1, #56]\n" /* bias */
+        "str r2, [sp, #4]\n"
+        "mov r9, r2\n"
+        "mov r10, r2\n"
+        "ldr r3, [r1, #60]\n" /* reach */
+        "mov lr, r3\n"
+        "ldmia r0!, {r2-r4}\n"
+        "adds r0, #8\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r8, r5\n"
+        "add r8, r6\n"
+        "add r8, r7\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r9, r5\n"
+        "add r9, r6\n"
+        "add r9, r7\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r10, r5\n"
+        "add r10, r6\n"
+        "add r10, r7\n"
+        "mov r8, r9\n"
+        "mov r9, r10\n"
+        "ldr r1, [sp, #0]\n"
+        "ldr r2, [sp, #4]\n"
+        "mov r10, r2\n"
+        "ldmia r0!, {r2-r4}\n"
+        "adds r0, #8\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r8, r5\n"
+        "add r8, r6\n"
+        "add r8, r7\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r9, r5\n"
+        "add r9, r6\n"
+        "add r9, r7\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r10, r5\n"
+        "add r10, r6\n"
+        "add r10, r7\n"
+        "mov r8, r9\n"
+        "mov r9, r10\n"
+        "ldr r1, [sp, #0]\n"
+        "ldr r2, [sp, #4]\n"
+        "mov r10, r2\n"
+"1:\n"
+        "ldmia r0!, {r2-r4}\n"
+        "adds r0, #8\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r8, r5\n"
+        "add r8, r6\n"
+        "add r8, r7\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r9, r5\n"
+        "add r9, r6\n"
+        "add r9, r7\n"
+        "ldmia r1!, {r5-r7}\n"
+        "muls r5, r2\n"
+        "muls r6, r3\n"
+        "muls r7, r4\n"
+        "add r10, r5\n"
+        "add r10, r6\n"
+        "add r10, r7\n"
+        "mov r3, r8\n"
+        "ldmia r1!, {r4}\n"
+        "asrs r2, r3, #31\n"
+        "lsls r2, r2, #16\n"
+        "mov r8, r2\n"
+        "adds r3, r3, r4\n"
+        "cmp r3, lr\n"
+        "bhi 2f\n"
+        "ldmia r1!, {r4-r7}\n"
+        "movs r2, r3\n"
+        "muls r3, r4\n"
+        "muls r2, r5\n"
+        "lsrs r2, r2, #16\n"
+        "adds r3, r3, r2\n"
+        "add r3, r8\n"
+        "adds r3, r3, r6\n"
+        "lsrs r3, r7\n"
+    "3:\n"
+        "mov r2, r12\n"
+        "strb r3, [r2]\n"
+        "add r12, r11\n"
+        "mov r8, r9\n"
+        "mov r9, r10\n"
+        "ldr r1, [sp, #0]\n"
+        "ldr r2, [sp, #4]\n"
+        "mov r10, r2\n"
+"ldr r2, [sp, #8]\n"
+        "cmp r2, r12\n"
+        "bne 1b\n"
+        "add sp, #12\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4-r7, pc}\n"
+    "2:\n" /* below: the lower clamp; above: the upper one */
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 3b\n"
+        ".align 2\n"
+    "5: .word 12\n"
+    "6: .word 4\n");
 }
-
-static void tv_depthwise_conv2d_0(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+#else
+static void tv_depthwise_conv2d_bands_0_row(const int32_t *x, const uint32_t *words, int8_t *output)
 {
-    for (int32_t image = 0; image < 1; image++) {
-        for (int32_t y = 0; y < 3; y++) {
-            const int8_t *rows[3] = {0};
-            const int32_t top = y * 1 - 1;
-            int32_t first = 0, last = 0;
+    for (int32_t i = 0; i < 3; i++) {
+        uint32_t sum = words[14];
+        for (int32_t kx = 0; kx < 3; kx++) {
+            const int32_t column = 2 - kx;
             for (int32_t ky = 0; ky < 3; ky++) {
-                const int32_t row = top + ky * 1;
-                if (row >= 0 && row < 3) {
-                    rows[ky] = input + row * 12;
-                    first = last > 0 ? first : ky;
-                    last = ky + 1;
-                }
+                sum += words[3 * kx + ky] * (uint32_t)x[5 * column + ky];
             }
-            tv_depthwise_conv2d_0_row(rows, first, last, output, weights, bias, multiplier, shift);
-            output += 12;
         }
-        input += 36;
+        const uint32_t below = (uint32_t)((int32_t)sum >> 31) & 65536u;
+        sum += words[9];
+        const uint32_t *line = words + 10;
+        if (sum > line[5]) {
+            *output = (int32_t)sum < 0 ? -128 : 127;
+        } else {
+            const uint32_t fine = (sum >> 0) * line[1] >> 16;
+            const uint32_t y = sum * line[0] + fine + line[2] - below;
+            *output = (int8_t)(uint8_t)(y >> line[3]);
+        }
+        x += 5;
+        output += 4;
     }
+}
+#endif
 
+/* Line `line` of the band from an input row of the channel, or all padding without one. */
+static TV_NOINLINE void tv_depthwise_conv2d_bands_0_fill(int32_t *band, int32_t line, const int8_t *input)
+{
+    int32_t *to = band + line;
+    int32_t x = -1;
+    if (input) {
+        for (; x < 0; x++) {
+            *to = -128;
+            to += 5;
+        }
+        for (; x < 3; x++) {
+            *to = *input;
+            to += 5;
+            input += 4;
+        }
+    }
+    for (; x < 4; x++) {
+        *to = -128;
+        to += 5;
+    }
 }
 
-/* Conv2D 1x1, stride 1x1, dilation 1x1, 1 group(s): 3x3x4 to 3x3x5. One output row from the input rows
- * under its kernel rows, of which [ky_first, ky_last) exist. */
-static void tv_conv2d_1_row(
-    const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+static void tv_depthwise_conv2d_bands_0(
+    const int8_t *input, int8_t *output, const int8_t *weights, const uint32_t *constants, uint8_t *scratch)
 {
-    for (int32_t x = 0; x < 3; x++) {
-        const int32_t left = x * 1 - 0;
-        const int32_t kx_first = 0, kx_last = 1;
+    int32_t *band = (int32_t *)(void *)scratch;
+    uint32_t *words = (uint32_t *)(void *)scratch + 25;
+    for (int32_t channel = 0; channel < 4; channel++) {
+        for (int32_t i = 0; i < 9; i++) {
+            words[i] = (uint32_t)(int32_t)*weights++;
+        }
+        words[9] = constants[6];
+        for (int32_t i = 0; i < 4; i++) {
+            words[10 + i] = constants[i + 2];
+        }
+        words[14] = constants[0];
+        words[15] = constants[1];
+        constants += 7;
+        for (int32_t image = 0; image < 1; image++) {
+            const int8_t *plane = input + image * 36 + channel;
+            int8_t *to = output + image * 36 + channel;
+            for (int32_t first = 0; first < 3; first += 3) {
+                const int32_t rows = 3 - first < 3 ? 3 - first : 3;
+                const int32_t lines = (rows - 1) * 1 + 3;
+                int32_t line = 0;
+                for (; line < lines; line++) {
+                    const int32_t row = first * 1 - 1 + line;
+                    const int8_t *from = row >= 0 && row < 3 ? plane + row * 12 : (const int8_t *)0;
+                    tv_depthwise_conv2d_bands_0_fill(band, line, from);
+                }
+                for (int32_t row = 0; row < rows; row++) {
+                    tv_depthwise_conv2d_bands_0_row(band + row * 1, words, to);
+                    to += 12;
+                }
+            }
+        }
+    }
+}
 
-        const int8_t *filter = weights;
-        for (int32_t channel = 0; channel < 5; channel++) {
-            int32_t acc = bias[channel];
-            for (int32_t ky = ky_first; ky < ky_last; ky++) {
-                for (int32_t kx = kx_first; kx < kx_last; kx++) {
-                    const int8_t *pixel = rows[ky] + (left + kx * 1) * 4;
-                    const int8_t *tap = filter + (ky * 1 + kx) * 4;
-                    for (int32_t i = 0; i < 4; i++) {
-                        acc = tv_mac(acc, pixel[i] - (5), tap[i]);
+/* Conv2D 1x1, stride 1x1: 3x3x4 to 3x3x5. Two pixels in one register. */
+static inline int8_t tv_conv2d_lanes_1_output(int32_t sum, const uint32_t *constants)
+{
+    const uint32_t below = (uint32_t)(sum >> 31) & 65536u;
+    const uint32_t u = (uint32_t)sum + constants[3];
+    if (u > constants[0] >> 8) {
+        return (int32_t)u < 0 ? -128 : 127;
+    }
+    const uint32_t fine = (u >> 0) * (constants[1] & 0xFFFFu) >> 16;
+    const uint32_t y = u * (constants[1] >> 16) + fine + constants[2] - below;
+    return (int8_t)(uint8_t)(y >> (constants[0] & 31u));
+}
+
+/* 8 pixel(s) of 5 channels, 1 words of four weights each at most. */
+#if defined(__thumb__)
+__attribute__((naked, noinline)) static void tv_conv2d_lanes_1_dot8(
+    TV_UNUSED const uint32_t *columns, TV_UNUSED int8_t *output, TV_UNUSED const uint32_t *stream)
+{
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "sub sp, #52\n"
+        "str r0, [sp, #32]\n"
+        "str r1, [sp, #36]\n"
+        "ldr r3, 5f\n"
+        "adds r1, r1, r3\n"
+        "str r1, [sp, #40]\n"
+        "ldr r3, 6f\n"
+        "str r3, [sp, #44]\n"
+        "movs r1, r2\n"
+    "1:\n" /* a channel */
+        "ldmia r1!, {r3}\n"
+        "movs r5, r3\n"
+        "lsls r2, r3, #16\n"
+        "adds r2, r2, r3\n"
+        "movs r4, r2\n"
+        "add r0, sp, #0\n"
+        "stmia r0!, {r2-r5}\n"
+        "stmia r0!, {r2-r5}\n"
+        "ldr r0, [sp, #32]\n"
+        "ldr r2, [sp, #44]\n"
+        "mov lr, r2\n"
+    "2:\n" /* a run */
+        "ldmia r1!, {r3}\n"
+        "asrs r2, r3, #14\n"
+        "lsls r3, r3, #16\n"
+        "lsrs r3, r3, #14\n"
+        "adds r0, r0, r2\n"
+        "adds r3, r3, r0\n"
+        "mov r12, r3\n"
+        "mov r8, lr\n"
+        "mov r9, lr\n"
+        "mov r10, lr\n"
+        "mov r11, lr\n"
+    "3:\n" /* a slice */
+        "ldmia r1!, {r7}\n"
+        "sxtb r2, r7\n"
+        "ldmia r0!, {r3, r4, r5, r6}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "muls r5, r2\n"
+        "muls r6, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+        "add r10, r5\n"
+        "add r11, r6\n"
+"lsls r2, r7, #16\n"
+        "asrs r2, r2, #24\n"
+        "ldmia r0!, {r3, r4, r5, r6}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "muls r5, r2\n"
+        "muls r6, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+        "add r10, r5\n"
+        "add r11, r6\n"
+"lsls r2, r7, #8\n"
+        "asrs r2, r2, #24\n"
+        "ldmia r0!, {r3, r4, r5, r6}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "muls r5, r2\n"
+        "muls r6, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+        "add r10, r5\n"
+        "add r11, r6\n"
+"asrs r2, r7, #24\n"
+        "ldmia r0!, {r3, r4, r5, r6}\n"
+        "muls r3, r2\n"
+        "muls r4, r2\n"
+        "muls r5, r2\n"
+        "muls r6, r2\n"
+        "add r8, r3\n"
+        "add r9, r4\n"
+        "add r10, r5\n"
+        "add r11, r6\n"
+"cmp r0, r12\n"
+        "blo 3b\n"
+        "beq 4f\n"
+        "add r7, sp, #0\n"
+        "ldmia r7!, {r2-r5}\n"
+        "mov r6, r8\n"
+        "add r2, r6\n"
+        "lsrs r6, r6, #16\n"
+        "add r3, r6\n"
+        "mov r6, r9\n"
+        "add r4, r6\n"
+        "lsrs r6, r6, #16\n"
+        "add r5, r6\n"
+        "subs r7, #16\n"
+        "stmia r7!, {r2-r5}\n"
+        "ldmia r7!, {r2-r5}\n"
+        "mov r6, r10\n"
+        "add r2, r6\n"
+        "lsrs r6, r6, #16\n"
+        "add r3, r6\n"
+        "mov r6, r11\n"
+        "add r4, r6\n"
+        "lsrs r6, r6, #16\n"
+        "add r5, r6\n"
+        "subs r7, #16\n"
+        "stmia r7!, {r2-r5}\n"
+        "b 2b\n"
+".align 2\n"
+    "5: .word 5\n"
+    "6: .word 2147450879\n"
+    "10:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 30f\n"
+    "11:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 31f\n"
+    "12:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 32f\n"
+    "13:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 33f\n"
+    "4:\n" /* the channel's outputs */
+        "ldmia r1!, {r2-r5}\n"
+        "str r1, [sp, #48]\n"
+        "mov r12, r5\n"
+        "lsrs r5, r2, #8\n"
+        "mov lr, r5\n"
+        "uxth r1, r3\n"
+        "lsrs r0, r3, #16\n"
+        "ldr r6, [sp, #36]\n"
+        "mov r3, r8\n"
+        "uxth r3, r3\n"
+        "ldr r7, [sp, #0]\n"
+        "adds r3, r3, r7\n"
+        "ldr r7, [sp, #4]\n"
+        "lsls r7, r7, #16\n"
+        "subs r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 10b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "30:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r8\n"
+        "lsrs r3, r3, #16\n"
+        "ldr r7, [sp, #4]\n"
+        "adds r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 11b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "31:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r9\n"
+        "uxth r3, r3\n"
+        "ldr r7, [sp, #8]\n"
+        "adds r3, r3, r7\n"
+        "ldr r7, [sp, #12]\n"
+        "lsls r7, r7, #16\n"
+        "subs r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 12b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "32:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r9\n"
+        "lsrs r3, r3, #16\n"
+        "ldr r7, [sp, #12]\n"
+        "adds r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 13b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "33:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r10\n"
+        "uxth r3, r3\n"
+        "ldr r7, [sp, #16]\n"
+        "adds r3, r3, r7\n"
+        "ldr r7, [sp, #20]\n"
+        "lsls r7, r7, #16\n"
+        "subs r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 14f\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "34:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r10\n"
+        "lsrs r3, r3, #16\n"
+        "ldr r7, [sp, #20]\n"
+        "adds r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 15f\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "35:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r11\n"
+        "uxth r3, r3\n"
+        "ldr r7, [sp, #24]\n"
+        "adds r3, r3, r7\n"
+        "ldr r7, [sp, #28]\n"
+        "lsls r7, r7, #16\n"
+        "subs r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 16f\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "36:\n"
+"strb r3, [r6]\n"
+        "adds r6, #5\n"
+        "mov r3, r11\n"
+        "lsrs r3, r3, #16\n"
+        "ldr r7, [sp, #28]\n"
+        "adds r3, r3, r7\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 17f\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "37:\n"
+"strb r3, [r6]\n"
+        "ldr r1, [sp, #48]\n"
+        "ldr r6, [sp, #36]\n"
+        "ldr r7, [sp, #40]\n"
+        "adds r6, #1\n"
+        "str r6, [sp, #36]\n"
+        "cmp r6, r7\n"
+        "beq 7f\n"
+        "b 1b\n"
+    "14:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 34b\n"
+    "15:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 35b\n"
+    "16:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 36b\n"
+    "17:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 37b\n"
+    "7:\n"
+        "add sp, #52\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4-r7, pc}\n");
+}
+#else
+static TV_NOINLINE void tv_conv2d_lanes_1_dot8(const uint32_t *columns, int8_t *output, const uint32_t *stream)
+{
+    for (int32_t channel = 0; channel < 5; channel++) {
+        uint32_t sum[8], run;
+        for (int32_t p = 0; p < 8; p++) {
+            sum[p] = *stream;
+        }
+        stream++;
+        const uint32_t *x = columns;
+        do {
+            uint32_t lanes[4];
+            for (int32_t p = 0; p < 4; p++) {
+                lanes[p] = 2147450879u;
+            }
+            run = *stream++;
+            x += 16 * ((int32_t)run >> 20);
+            for (uint32_t slice = ((run & 0xFFFFu) + 1u) / 16u; slice > 0; slice--) {
+                uint32_t word = *stream++;
+                for (int32_t tap = 0; tap < 4; tap++) {
+                    const uint32_t weight = (uint32_t)(int8_t)(uint8_t)word;
+                    for (int32_t p = 0; p < 4; p++) {
+                        lanes[p] += weight * *x++;
                     }
+                    word >>= 8;
                 }
             }
-            filter += 4;
-            const int32_t multiplier_c = multiplier[0];
-            const int32_t shift_c = shift[0];
-            const int32_t addend_c = tv_requant_addend(0, shift_c);
-
-            *output++ = (int8_t)(tv_clamp(tv_high_mul_add(acc * 2, multiplier_c, addend_c + (acc >> 31)) >> shift_c, -128, 127));
+            for (int32_t p = 0; p < 4; p++) {
+                sum[2 * p] += lanes[p] & 0xFFFFu;
+                sum[2 * p + 1] += lanes[p] >> 16;
+            }
+        } while (run & 1u);
+        for (int32_t p = 0; p < 8; p++) {
+            output[5 * p] = tv_conv2d_lanes_1_output((int32_t)sum[p], stream);
         }
+        stream += 4;
+        output++;
     }
 }
+#endif
 
-static void tv_conv2d_1(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* 1 pixel(s) of 5 channels, 1 words of four weights each at most. */
+#if defined(__thumb__)
+__attribute__((naked, noinline)) static void tv_conv2d_lanes_1_dot1(
+    TV_UNUSED const uint32_t *columns, TV_UNUSED int8_t *output, TV_UNUSED const uint32_t *stream)
 {
-    for (int32_t image = 0; image < 1; image++) {
-        for (int32_t y = 0; y < 3; y++) {
-            const int8_t *rows[1] = {0};
-            const int32_t top = y * 1 - 0;
-            int32_t first = 0, last = 0;
-            for (int32_t ky = 0; ky < 1; ky++) {
-                const int32_t row = top + ky * 1;
-                if (row >= 0 && row < 3) {
-                    rows[ky] = input + row * 12;
-                    first = last > 0 ? first : ky;
-                    last = ky + 1;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "sub sp, #52\n"
+        "str r0, [sp, #32]\n"
+        "str r1, [sp, #36]\n"
+        "ldr r3, 5f\n"
+        "adds r1, r1, r3\n"
+        "str r1, [sp, #40]\n"
+        "ldr r3, 6f\n"
+        "str r3, [sp, #44]\n"
+        "movs r1, r2\n"
+    "1:\n" /* a channel */
+        "ldmia r1!, {r2}\n"
+        "mov r11, r2\n"
+        "mov lr, r2\n"
+        "lsls r3, r2, #16\n"
+        "adds r3, r3, r2\n"
+        "mov r10, r3\n"
+        "mov r12, r3\n"
+        "ldr r0, [sp, #32]\n"
+    "2:\n" /* a run */
+        "ldmia r1!, {r3}\n"
+        "asrs r2, r3, #16\n"
+        "lsls r3, r3, #16\n"
+        "lsrs r3, r3, #16\n"
+        "adds r0, r0, r2\n"
+        "adds r5, r3, r0\n"
+"ldr r6, [sp, #44]\n"
+        "mov r8, r6\n"
+    "3:\n" /* a slice */
+        "ldmia r1!, {r7}\n"
+        "sxtb r2, r7\n"
+        "ldmia r0!, {r3}\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+"lsls r2, r7, #16\n"
+        "asrs r2, r2, #24\n"
+        "ldmia r0!, {r3}\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+"lsls r2, r7, #8\n"
+        "asrs r2, r2, #24\n"
+        "ldmia r0!, {r3}\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+"asrs r2, r7, #24\n"
+        "ldmia r0!, {r3}\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+"cmp r0, r5\n"
+        "blo 3b\n"
+        "mov r2, r8\n"
+        "add r10, r2\n"
+        "lsrs r2, r2, #16\n"
+        "add r11, r2\n"
+        "cmp r0, r5\n"
+        "bne 2b\n"
+        "mov r2, r11\n"
+        "lsls r3, r2, #16\n"
+        "mov r4, r10\n"
+        "subs r4, r4, r3\n"
+        "mov r8, r4\n"
+        "mov r9, r2\n"
+        "b 4f\n"
+".align 2\n"
+    "5: .word 5\n"
+    "6: .word 2147450879\n"
+    "10:\n"
+        "asrs r3, r3, #31\n"
+        "movs r7, #255\n"
+        "ands r3, r7\n"
+        "movs r7, #127\n"
+        "eors r3, r7\n"
+        "b 30f\n"
+    "4:\n" /* the channel's outputs */
+        "ldmia r1!, {r2-r5}\n"
+        "str r1, [sp, #48]\n"
+        "mov r12, r5\n"
+        "lsrs r5, r2, #8\n"
+        "mov lr, r5\n"
+        "uxth r1, r3\n"
+        "lsrs r0, r3, #16\n"
+        "ldr r6, [sp, #36]\n"
+        "mov r3, r8\n"
+        "asrs r5, r3, #31\n"
+        "lsls r5, r5, #16\n"
+        "add r3, r12\n"
+        "cmp r3, lr\n"
+        "bhi 10b\n"
+        "movs r7, r3\n"
+        "muls r3, r0\n"
+        "muls r7, r1\n"
+        "lsrs r7, r7, #16\n"
+        "adds r3, r3, r7\n"
+        "adds r3, r3, r5\n"
+        "adds r3, r3, r4\n"
+        "lsrs r3, r2\n"
+    "30:\n"
+"strb r3, [r6]\n"
+        "ldr r1, [sp, #48]\n"
+        "ldr r6, [sp, #36]\n"
+        "ldr r7, [sp, #40]\n"
+        "adds r6, #1\n"
+        "str r6, [sp, #36]\n"
+        "cmp r6, r7\n"
+        "beq 7f\n"
+        "b 1b\n"
+    "7:\n"
+        "add sp, #52\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4-r7, pc}\n");
+}
+#else
+static TV_NOINLINE void tv_conv2d_lanes_1_dot1(const uint32_t *columns, int8_t *output, const uint32_t *stream)
+{
+    for (int32_t channel = 0; channel < 5; channel++) {
+        uint32_t sum[2], run;
+        for (int32_t p = 0; p < 2; p++) {
+            sum[p] = *stream;
+        }
+        stream++;
+        const uint32_t *x = columns;
+        do {
+            uint32_t lanes[1];
+            for (int32_t p = 0; p < 1; p++) {
+                lanes[p] = 2147450879u;
+            }
+            run = *stream++;
+            x += 4 * ((int32_t)run >> 20);
+            for (uint32_t slice = ((run & 0xFFFFu) + 1u) / 16u; slice > 0; slice--) {
+                uint32_t word = *stream++;
+                for (int32_t tap = 0; tap < 4; tap++) {
+                    const uint32_t weight = (uint32_t)(int8_t)(uint8_t)word;
+                    for (int32_t p = 0; p < 1; p++) {
+                        lanes[p] += weight * *x++;
+                    }
+                    word >>= 8;
                 }
             }
-            tv_conv2d_1_row(rows, first, last, output, weights, bias, multiplier, shift);
-            output += 15;
+            for (int32_t p = 0; p < 1; p++) {
+                sum[2 * p] += lanes[p] & 0xFFFFu;
+                sum[2 * p + 1] += lanes[p] >> 16;
+            }
+        } while (run & 1u);
+        for (int32_t p = 0; p < 1; p++) {
+            output[5 * p] = tv_conv2d_lanes_1_output((int32_t)sum[p], stream);
         }
-        input += 36;
+        stream += 4;
+        output++;
     }
+}
+#endif
 
+/* `count` taps of two pixels. */
+static inline void tv_conv2d_lanes_1_pack4(uint32_t *to, const int8_t *a, const int8_t *b, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        *to = (uint32_t)a[i] + ((uint32_t)b[i] << 16);
+        to += 4;
+    }
 }
 
-/* FullyConnected: 1 row(s) of 45 to 5. */
-static void tv_fully_connected_0(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* `count` taps of two pixels. */
+static inline void tv_conv2d_lanes_1_pack1(uint32_t *to, const int8_t *a, const int8_t *b, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        *to = (uint32_t)a[i] + ((uint32_t)b[i] << 16);
+        to += 1;
+    }
+}
+
+static void tv_conv2d_lanes_1(const int8_t *input, int8_t *output, const uint32_t *stream, uint8_t *scratch)
+{
+    uint32_t *columns = (uint32_t *)(void *)scratch;
+    for (int32_t i = 0; i < 1; i++) {
+        for (int32_t p = 0; p < 4; p++) {
+            const int8_t *pixel = input + 8 * p;
+            tv_conv2d_lanes_1_pack4(columns + p, pixel, pixel + 4, 4);
+        }
+        tv_conv2d_lanes_1_dot8(columns, output, stream);
+        input += 32;
+        output += 40;
+    }
+    for (int32_t p = 0; p < 0; p++) {
+        const int8_t *pixel = input + 8 * p;
+        tv_conv2d_lanes_1_pack1(columns + p, pixel, pixel + 4, 4);
+    }
+    tv_conv2d_lanes_1_pack1(columns + 0, input + 0, input + 0, 4);
+    tv_conv2d_lanes_1_dot1(columns, output, stream);
+}
+
+/* FullyConnected: 1 row(s) of 45 to 5, four channels' weights in a word. */
+static inline int8_t tv_fully_connected_quads_0_output(int32_t sum, const uint32_t *constants)
+{
+    const uint32_t below = (uint32_t)(sum >> 31) & 65536u;
+    const uint32_t u = (uint32_t)sum + constants[3];
+    if (u > constants[0] >> 8) {
+        return (int32_t)u < 0 ? -128 : 127;
+    }
+    const uint32_t fine = (u >> 0) * (constants[1] & 0xFFFFu) >> 16;
+    const uint32_t y = u * (constants[1] >> 16) + fine + constants[2] - below;
+    return (int8_t)(uint8_t)(y >> (constants[0] & 31u));
+}
+
+#if defined(__thumb__)
+/* Sums of 45 inputs times weights, the same shifted right by 8, 16 and 24 bits. */
+__attribute__((naked, noinline)) static void tv_fully_connected_quads_0_sums(
+    TV_UNUSED const int8_t *input, TV_UNUSED const uint32_t *weights, TV_UNUSED uint32_t *sums)
+{
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r2, r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "movs r5, #0\n"
+        "movs r6, #1\n"
+        "movs r7, #2\n"
+        "mov r8, r5\n"
+        "mov r9, r5\n"
+        "mov r10, r5\n"
+        "mov r11, r5\n"
+        "ldr r2, 5f\n"
+        "adds r2, r2, r0\n"
+        "mov r12, r2\n"
+    "1:\n"
+        "ldrsb r2, [r0, r5]\n"
+        "ldmia r1!, {r3}\n"
+        "asrs r4, r3, #24\n"
+        "muls r4, r2\n"
+        "add r11, r4\n"
+        "asrs r4, r3, #16\n"
+        "muls r4, r2\n"
+        "add r10, r4\n"
+        "asrs r4, r3, #8\n"
+        "muls r4, r2\n"
+        "add r9, r4\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+        "ldrsb r2, [r0, r6]\n"
+        "ldmia r1!, {r3}\n"
+        "asrs r4, r3, #24\n"
+        "muls r4, r2\n"
+        "add r11, r4\n"
+        "asrs r4, r3, #16\n"
+        "muls r4, r2\n"
+        "add r10, r4\n"
+        "asrs r4, r3, #8\n"
+        "muls r4, r2\n"
+        "add r9, r4\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+        "ldrsb r2, [r0, r7]\n"
+        "ldmia r1!, {r3}\n"
+        "asrs r4, r3, #24\n"
+        "muls r4, r2\n"
+        "add r11, r4\n"
+        "asrs r4, r3, #16\n"
+        "muls r4, r2\n"
+        "add r10, r4\n"
+        "asrs r4, r3, #8\n"
+        "muls r4, r2\n"
+        "add r9, r4\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+"adds r0, #2\n"
+        "ldrsb r2, [r0, r6]\n"
+        "ldmia r1!, {r3}\n"
+        "asrs r4, r3, #24\n"
+        "muls r4, r2\n"
+        "add r11, r4\n"
+        "asrs r4, r3, #16\n"
+        "muls r4, r2\n"
+        "add r10, r4\n"
+        "asrs r4, r3, #8\n"
+        "muls r4, r2\n"
+        "add r9, r4\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+"adds r0, #2\n"
+        "cmp r0, r12\n"
+        "bne 1b\n"
+        "ldrsb r2, [r0, r5]\n"
+        "ldmia r1!, {r3}\n"
+        "asrs r4, r3, #24\n"
+        "muls r4, r2\n"
+        "add r11, r4\n"
+        "asrs r4, r3, #16\n"
+        "muls r4, r2\n"
+        "add r10, r4\n"
+        "asrs r4, r3, #8\n"
+        "muls r4, r2\n"
+        "add r9, r4\n"
+        "muls r3, r2\n"
+        "add r8, r3\n"
+        "mov r0, r8\n"
+        "mov r1, r9\n"
+        "mov r2, r10\n"
+        "mov r3, r11\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4}\n"
+        "stmia r4!, {r0-r3}\n"
+        "pop {r4-r7, pc}\n"
+        ".align 2\n"
+    "5: .word 44\n");
+}
+#else
+static void tv_fully_connected_quads_0_sums(const int8_t *input, const uint32_t *weights, uint32_t *sums)
+{
+    for (int32_t k = 0; k < 4; k++) {
+        sums[k] = 0;
+        for (int32_t i = 0; i < 45; i++) {
+            sums[k] += (uint32_t)((int32_t)weights[i] >> 8 * k) * (uint32_t)input[i];
+        }
+    }
+}
+#endif
+
+static void tv_fully_connected_quads_0(const int8_t *input, int8_t *output, const uint32_t *weights, const uint32_t *constants)
 {
     for (int32_t row = 0; row < 1; row++) {
-        const int8_t *filter = weights;
-        for (int32_t channel = 0; channel < 5; channel++) {
-            int32_t acc = bias[channel];
-            for (int32_t i = 0; i < 45; i++) {
-                acc = tv_mac(acc, input[i] - (0), filter[i] - (0));
+        const uint32_t *words = weights, *constant = constants;
+        uint32_t inputs = 0;
+        for (int32_t i = 0; i < 45; i++) {
+            inputs += (uint32_t)input[i];
+        }
+        for (int32_t channel = 0; channel < 5; channel += 4) {
+            uint32_t sums[4];
+            tv_fully_connected_quads_0_sums(input, words, sums);
+            words += 45;
+            const int32_t count = 5 - channel < 4 ? 5 - channel : 4;
+            for (int32_t k = 0; k < count; k++) {
+                const uint32_t extra = k < 3 ? 128u * inputs : 0u * inputs;
+                const uint32_t sum = sums[k] - (k < 3 ? sums[k + 1] << 8 : 0u) - extra + constant[0];
+                *output++ = tv_fully_connected_quads_0_output((int32_t)sum, constant + 1);
+                constant += 5;
             }
-            filter += 45;
-            const int32_t multiplier_c = multiplier[0];
-            const int32_t shift_c = shift[0];
-            const int32_t addend_c = tv_requant_addend(0, shift_c);
-
-            *output++ = (int8_t)(tv_clamp(tv_high_mul_add(acc * 2, multiplier_c, addend_c + (acc >> 31)) >> shift_c, -128, 127));
         }
         input += 45;
     }
@@ -212,49 +1368,42 @@ static void tv_fully_connected_0(
 /* Conv2D conv2d0: 1x6x5x3, 4x3x3x3, 4 to 1x3x3x4 */
 static void layer_00(uint8_t *const bank[])
 {
-    tv_conv2d_0(
+    tv_conv2d_lanes_0(
         (const int8_t *)(bank[0] + 0) /* image */,
         (int8_t *)(bank[1] + 0) /* conv2d0 */,
-        tv_golden_l00_weights,
-        tv_golden_l00_bias,
-        tv_golden_l00_multiplier,
-        tv_golden_l00_shift);
+        tv_golden_l00_stream,
+        (uint8_t *)(bank[2] + 0) /* scratch */);
 }
 
 /* DepthwiseConv2D depthwiseconv2d1: 1x3x3x4, 1x3x3x4, 4 to 1x3x3x4 */
 static void layer_01(uint8_t *const bank[])
 {
-    tv_depthwise_conv2d_0(
+    tv_depthwise_conv2d_bands_0(
         (const int8_t *)(bank[1] + 0) /* conv2d0 */,
-        (int8_t *)(bank[2] + 0) /* depthwiseconv2d1 */,
+        (int8_t *)(bank[3] + 0) /* depthwiseconv2d1 */,
         tv_golden_l01_weights,
-        tv_golden_l01_bias,
-        tv_golden_l01_multiplier,
-        tv_golden_l01_shift);
+        tv_golden_l01_constants,
+        (uint8_t *)(bank[4] + 0) /* scratch */);
 }
 
 /* Conv2D conv2d2: 1x3x3x4, 5x1x1x4, 5 to 1x3x3x5 */
 static void layer_02(uint8_t *const bank[])
 {
-    tv_conv2d_1(
-        (const int8_t *)(bank[2] + 0) /* depthwiseconv2d1 */,
-        (int8_t *)(bank[3] + 0) /* conv2d2 */,
-        tv_golden_l02_weights,
-        tv_golden_l02_bias,
-        tv_golden_l02_multiplier,
-        tv_golden_l02_shift);
+    tv_conv2d_lanes_1(
+        (const int8_t *)(bank[3] + 0) /* depthwiseconv2d1 */,
+        (int8_t *)(bank[5] + 0) /* conv2d2 */,
+        tv_golden_l02_stream,
+        (uint8_t *)(bank[6] + 0) /* scratch */);
 }
 
 /* FullyConnected fullyconnected3: 1x3x3x5, 5x45, 5 to 1x5 */
 static void layer_03(uint8_t *const bank[])
 {
-    tv_fully_connected_0(
-        (const int8_t *)(bank[3] + 0) /* conv2d2 */,
-        (int8_t *)(bank[4] + 0) /* fullyconnected3 */,
+    tv_fully_connected_quads_0(
+        (const int8_t *)(bank[5] + 0) /* conv2d2 */,
+        (int8_t *)(bank[7] + 0) /* fullyconnected3 */,
         tv_golden_l03_weights,
-        tv_golden_l03_bias,
-        tv_golden_l03_multiplier,
-        tv_golden_l03_shift);
+        tv_golden_l03_constants);
 }
 
 static void (*const layer_function[TV_GOLDEN_LAYERS])(uint8_t *const bank[]) = {
@@ -289,7 +1438,7 @@ static const tv_tensor_t input[1] = {
 static const tv_tensor_t output[1] = {
     {
         .name = "fullyconnected3",
-        .bank = 4,
+        .bank = 7,
         .dtype = TV_INT8,
         .external = TV_INT8,
         .rank = 2,
@@ -307,6 +1456,9 @@ static const uint32_t bank_bytes[TV_GOLDEN_BANKS] = {
     TV_GOLDEN_BANK2_BYTES,
     TV_GOLDEN_BANK3_BYTES,
     TV_GOLDEN_BANK4_BYTES,
+    TV_GOLDEN_BANK5_BYTES,
+    TV_GOLDEN_BANK6_BYTES,
+    TV_GOLDEN_BANK7_BYTES,
 };
 
 static void run_layer(uint8_t *const bank[], uint32_t index)

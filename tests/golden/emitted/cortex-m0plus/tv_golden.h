@@ -24,12 +24,15 @@
 extern "C" {
 #endif
 
-#define TV_GOLDEN_BANKS 5
+#define TV_GOLDEN_BANKS 8
 #define TV_GOLDEN_BANK0_BYTES 90 /* bank0 */
 #define TV_GOLDEN_BANK1_BYTES 36 /* bank1 */
-#define TV_GOLDEN_BANK2_BYTES 36 /* bank2 */
-#define TV_GOLDEN_BANK3_BYTES 45 /* bank3 */
-#define TV_GOLDEN_BANK4_BYTES 5 /* bank4 */
+#define TV_GOLDEN_BANK2_BYTES 224 /* bank2 */
+#define TV_GOLDEN_BANK3_BYTES 36 /* bank3 */
+#define TV_GOLDEN_BANK4_BYTES 168 /* bank4 */
+#define TV_GOLDEN_BANK5_BYTES 45 /* bank5 */
+#define TV_GOLDEN_BANK6_BYTES 64 /* bank6 */
+#define TV_GOLDEN_BANK7_BYTES 5 /* bank7 */
 #define TV_GOLDEN_LAYERS 4
 #define TV_GOLDEN_INPUTS 1
 #define TV_GOLDEN_OUTPUTS 1
@@ -48,7 +51,7 @@ extern "C" {
 /* output 0: fullyconnected3, 1x5 */
 #define TV_GOLDEN_OUTPUT0_BYTES 5
 #define TV_GOLDEN_OUTPUT0_ELEMENTS 5
-#define TV_GOLDEN_OUTPUT0_BANK 4
+#define TV_GOLDEN_OUTPUT0_BANK 7
 #define TV_GOLDEN_OUTPUT0_OFFSET 0
 #define TV_GOLDEN_OUTPUT0_SCALE 0.300000012f
 #define TV_GOLDEN_OUTPUT0_ZERO_POINT 0
@@ -65,7 +68,7 @@ static inline int8_t *tv_golden_input0(uint8_t *const bank[])
 
 static inline const int8_t *tv_golden_output0(uint8_t *const bank[])
 {
-    return (const int8_t *)(const void *)(bank[4] + 0);
+    return (const int8_t *)(const void *)(bank[7] + 0);
 }
 
 #define TV_GOLDEN_LABELS 5
