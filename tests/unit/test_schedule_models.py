@@ -61,3 +61,28 @@ def test_real_networks_stay_small(name, most_bytes, target):
     assert_computes(
         graph, plan, [golden["inputs"][:1].reshape(graph.tensor(graph.inputs[0]).shape)]
     )
+
+
+README_ROWS = {
+    "vww_mobilenet_v1": "MLPerf Tiny VWW",
+    "ic_resnet8": "MLPerf Tiny IC",
+    "kws_dscnn": "MLPerf Tiny KWS",
+    "ad_autoencoder": "MLPerf Tiny AD",
+    "vww_mcunet": "MCUNet VWW",
+}
+
+
+@pytest.mark.parametrize("name", README_ROWS)
+def test_the_figures_of_the_readme(name):
+    path = MODELS / f"{name}.tflite"
+    if not path.is_file():
+        pytest.skip("no shared models")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (row,) = (line for line in readme.splitlines() if line.startswith(f"| {README_ROWS[name]}"))
+    imported = importer.load(path)
+    macs = graph_macs(imported)
+    plan = schedule.plan(passes.run(imported), load_board("stm32h7"), macs_original=macs)
+    _, sram, _, stated_macs, executed = (cell.strip() for cell in row.strip("|").split("|"))
+    assert sram == f"{plan.sram_bytes / 1e3:.1f} KB"
+    assert stated_macs == f"{macs / 1e6:.2f} M"
+    assert executed == f"{plan.macs_executed / 1e6:.2f} M"
