@@ -60,9 +60,10 @@ def write_project(
     """Writes the PlatformIO project for a compiled network, or updates the one that is there.
 
     ``library``: path to text, as ``codegen.emit`` gives them; ``model``: the C identifier in it;
-    ``banks``: the plan's; ``model_hash`` as in Project; ``frame``: where the whole input lies if the
-    network takes it in rows. A new folder appears complete or not at all. In an existing project
-    only what differs is written, so that a build recompiles only that; files of the user's stay.
+    ``banks``: the plan's; ``model_hash`` as in Project; ``frame``: where the whole input lies if
+    the network takes it in rows. A new folder appears complete or not at all. In an existing
+    project only what differs is written, so that a build recompiles only that; files of the user's
+    stay.
     Raises UserError, before anything is written, for a folder that isn't a project of ours and for
     generated files that were changed by hand.
     """
