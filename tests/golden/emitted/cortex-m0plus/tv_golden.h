@@ -8,7 +8,10 @@
  *     static uint8_t bank_bank2[TV_GOLDEN_BANK2_BYTES] TV_ALIGNED(16);
  *     static uint8_t bank_bank3[TV_GOLDEN_BANK3_BYTES] TV_ALIGNED(16);
  *     static uint8_t bank_bank4[TV_GOLDEN_BANK4_BYTES] TV_ALIGNED(16);
- *     static uint8_t *const bank[] = {bank_bank0, bank_bank1, bank_bank2, bank_bank3, bank_bank4};
+ *     static uint8_t bank_bank5[TV_GOLDEN_BANK5_BYTES] TV_ALIGNED(16);
+ *     static uint8_t bank_bank6[TV_GOLDEN_BANK6_BYTES] TV_ALIGNED(16);
+ *     static uint8_t bank_bank7[TV_GOLDEN_BANK7_BYTES] TV_ALIGNED(16);
+ *     static uint8_t *const bank[] = {bank_bank0, bank_bank1, bank_bank2, bank_bank3, bank_bank4, bank_bank5, bank_bank6, bank_bank7};
  *     ... write the input to tv_golden_input0(bank) ...
  *     tv_golden_run(bank);
  *     ... read tv_golden_output0(bank); the input may have been overwritten ...
