@@ -39,6 +39,7 @@ def candidates(graph: Graph, op: Conv2D, core: Core) -> tuple[Kernel, ...]:
             TEMPLATE,
             variant,
             scratch_bytes=scratch_bytes(shape, BLOCKS[variant]),
+            by_rows=False,
             flash_bytes=flash_bytes,
             overlap=(_block_lead(shape, BLOCKS[variant]), None, None),
         )

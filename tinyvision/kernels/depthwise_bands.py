@@ -44,6 +44,7 @@ def candidates(graph: Graph, op: DepthwiseConv2D, core: Core) -> tuple[Kernel, .
             TEMPLATE,
             TEMPLATE,
             scratch_bytes=scratch_bytes(shape),
+            by_rows=False,
             flash_bytes=(shape.taps + 4 * words) * shape.channels,
             overlap=(_band_lead(shape), None, None),
             overlap_step=shape.channels,

@@ -17,7 +17,8 @@ class Kernel:
     they must be disjoint. 0 means in place; a positive number that the output must begin that
     much below the input. Only for the operator's first output; the input must not be needed
     afterwards. ``overlap_step``: only every so many bytes from there on is allowed, too
-    (1: every larger difference is); ``may_share`` is the rule.
+    (1: every larger difference is); ``may_share`` is the rule. ``by_rows``: the template has a
+    row function that a stream can call, as far as the operator has rows.
     """
 
     template: str
@@ -26,6 +27,7 @@ class Kernel:
     flash_bytes: int = 0
     overlap: tuple[int | None, ...] = ()
     overlap_step: int = 1
+    by_rows: bool = True
 
     def may_share(self, index: int, difference: int) -> bool:
         """Whether the output may share memory with input ``index`` where ``input.offset -

@@ -76,6 +76,7 @@ def _kernels(
         kernels = tuple(
             replace(kernel, flash_bytes=flash_bytes) for kernel in candidates(alone, single, core)
         )
+    kernels = tuple(kernel for kernel in kernels if kernel.by_rows)
     return (*kernels[:1], *choose.thrifty_candidates(alone, single, core))
 
 
