@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 REGISTRY = ("api.registry.platformio.org", 443)
 TOOLCHAIN = "toolchain-gccarmnoneeabi"
+GRACE_S = 10.0
 
 
 def core_dir() -> Path:
@@ -132,11 +135,23 @@ def run(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ends ``pio`` with SCons and compilers below it, which it would leave to themselves."""
+    """Ends ``pio`` with SCons and compilers below it, which it would leave to themselves.
+
+    SCons tidies up after a SIGTERM and so outlives ``pio``; whoever has not ended after
+    ``GRACE_S`` seconds is killed.
+    """
     if sys.platform == "win32":
         process.terminate()
-    else:
+        process.wait()
+        return
+    deadline = time.monotonic() + GRACE_S
+    with contextlib.suppress(ProcessLookupError):  # raised once nobody of the group is left
         os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            process.poll()  # reaps pio, which would count as one of the group
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
