@@ -1,0 +1,68 @@
+"""The whole at once: `bench`, `demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tinyvision.cli.common import JsonOpt, app, console, counting, emit_json, working
+from tinyvision.files import write_whole
+
+
+@app.command(epilog="Example: tinyvision bench --suite published --boards stm32l4,stm32h7")
+def bench(
+    suite: Annotated[str, typer.Option("--suite", help="demo or published.")] = "demo",
+    boards: Annotated[
+        str | None, typer.Option("--boards", help="Comma-separated; default: all with a twin.")
+    ] = None,
+    models: Annotated[
+        list[Path] | None, typer.Option("--models", help="Model files instead of a suite.")
+    ] = None,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Store these figures as the new baseline.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where firmware is built.")] = Path(
+        "build/bench"
+    ),
+    as_json: JsonOpt = False,
+) -> None:
+    """Cycles, instructions, RAM and flash over models and boards, against the stored baseline."""
+    from tinyvision import bench as benchmark
+    from tinyvision.report import print_bench
+
+    files = models or benchmark.models_of(suite)
+    names = benchmark.virtual_boards(boards.split(",") if boards else [])
+    baseline = benchmark.read_baseline(benchmark.BASELINE)
+    with counting("measuring", len(files) * len(names)) as advance:
+        rows = benchmark.run(files, names, out, lambda row: advance(f"{row.model} on {row.board}"))
+    result = benchmark.to_json(rows, baseline)
+    if update_baseline:
+        write_whole(benchmark.BASELINE, benchmark.merged_baseline(rows, baseline))
+    if as_json:
+        emit_json(result)
+    else:
+        print_bench(console, result["rows"])
+    if not result["all_verified"]:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: tinyvision demo --board stm32h7")
+def demo(
+    board: Annotated[str, typer.Option("--board", "-b")] = "stm32h7",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path(
+        "build/demo"
+    ),
+    as_json: JsonOpt = False,
+) -> None:
+    """The main job in one go on a built-in network, up to report.html."""
+    from tinyvision.demo import run as run_demo
+
+    with working("starting") as progress:
+        result = run_demo(board, out, progress, Console(stderr=True) if as_json else console)
+    if as_json:
+        emit_json(result)
+    if result["mismatches"]:
+        raise typer.Exit(1)
