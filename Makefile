@@ -17,7 +17,8 @@ demo: $(STAMP)   ## a real network, verified and profiled on a virtual STM32H7
 	$(BIN)/tinyvision demo
 
 test: $(STAMP)   ## all tests that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/train
+	if [ -d tests/train ]; then $(BIN)/python -m pytest -n 2 --dist worksteal tests/train; fi
 
 check: $(STAMP)  ## what must pass before a commit: format, lint, types, unit and host tests
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -36,12 +37,15 @@ class ReferenceOracle:
 
 class TfliteOracle:
     """tflite-runtime's reference kernels on the model file itself. ImportError where it is not
-    installed; other releases round differently and are not used.
+    installed, and in a process that has loaded TensorFlow, which it crashes beside; other releases
+    round differently and are not used.
     """
 
     name = "tflite-runtime BUILTIN_REF"
 
     def __init__(self, model: bytes) -> None:
+        if "tensorflow" in sys.modules:
+            raise ImportError("TensorFlow is loaded in this process")
         from tflite_runtime.interpreter import Interpreter, OpResolverType
 
         self._interpreter = Interpreter(
