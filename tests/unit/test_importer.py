@@ -18,6 +18,7 @@ from tests.support.op_strategies import STRATEGIES, requantize_unsigned
 from tests.support.tflite_writer import Written, draft, write
 from tinyvision import importer
 from tinyvision.errors import ModelError
+from tinyvision.importer.labels import with_labels
 from tinyvision.ir import ops, reference
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
@@ -249,6 +250,13 @@ def test_labels_come_from_the_archive_at_the_end() -> None:
     assert importer.from_bytes(write(_plain())).labels == ()
     labelled = dataclasses.replace(_plain(), labels=("cat", "dög", "none of these"))
     assert importer.from_bytes(write(labelled)).labels == labelled.labels
+
+
+def test_labels_and_fit_as_training_writes_them() -> None:
+    graph = importer.from_bytes(with_labels(write(_plain()), ("cat", "dög"), "crop"))
+    assert (graph.labels, graph.fit) == (("cat", "dög"), "crop")
+    assert importer.from_bytes(write(_plain())).fit == "stretch"
+    assert importer.from_bytes(with_labels(write(_plain()), (), "sideways")).fit == "stretch"
 
 
 @pytest.mark.parametrize("kind", ["bomb", "cut", "binary"])

@@ -11,11 +11,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "tinyvision"
 
-BASE = {"errors", "files", "resources"}
+BASE = {"errors", "files", "resources", "preprocess"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "resources": {"errors"},
+    "preprocess": {"errors"},
+    "pictures": {"errors", "preprocess"},
     "ir": {"errors"},
     "importer": BASE | {"ir"},
     "passes": BASE | {"ir"},
@@ -26,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "firmware": BASE | {"ir", "target", "schedule", "codegen"},
     "native": set(),
     "cycles": BASE | {"target", "native"},
-    "device": BASE | {"ir", "target", "schedule", "codegen", "firmware", "native", "cycles"},
+    "device": BASE
+    | {"ir", "target", "schedule", "codegen", "firmware", "native", "cycles", "pictures"},
     "report": BASE | {"ir", "target", "kernels", "schedule"},
 }
 # These put the pieces together and may import everything.

@@ -12,6 +12,7 @@ from tinyvision.codegen import self_test
 from tinyvision.codegen.instances import build
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
 from tinyvision.codegen.names import c_identifier
+from tinyvision.codegen.picture import picture
 from tinyvision.codegen.render import checked_context, render, render_kernel
 from tinyvision.codegen.streams import Stream, StreamBuilder, arrival
 from tinyvision.ir.graph import Graph
@@ -100,6 +101,9 @@ def emit(graph: Graph, plan: Plan, board: Board, model_data: bytes = b"") -> dic
         f"src/tv_{model}_data.c": "model_data.c.j2",
         "library.json": "library.json.j2",
     }
+    if context["picture"] is not None:
+        files["include/tv_preprocess.h"] = "tv_preprocess.h.j2"
+        files[f"include/tv_{model}_preprocess.h"] = "model_preprocess.h.j2"
     return {path: render(template, context) for path, template in files.items()}
 
 
@@ -115,6 +119,7 @@ def model_context(graph: Graph, plan: Plan, board: Board) -> dict[str, Any]:
         "arrival": arrival(graph, plan, banks),
         "inputs": [_input(graph, plan, banks, name) for name in graph.inputs],
         "outputs": [_port(graph, plan, banks, name) for name in graph.outputs],
+        "picture": picture(graph, plan),
     }
 
 

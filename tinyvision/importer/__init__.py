@@ -13,7 +13,7 @@ from pathlib import Path
 from tinyvision.errors import ModelError, UnsupportedError
 from tinyvision.importer import schema
 from tinyvision.importer.graph_builder import GraphBuilder
-from tinyvision.importer.labels import read_labels
+from tinyvision.importer.labels import read_fit, read_labels
 from tinyvision.importer.model_file import parse
 from tinyvision.importer.problems import CheckReport, Problem, summarize
 from tinyvision.ir.graph import Graph
@@ -111,4 +111,5 @@ def _from_bytes(data: bytes, name: str, where: str) -> Graph:
         graph.inputs,
         graph.outputs,
         labels=read_labels(data),
+        fit=read_fit(data),
     )

@@ -16,7 +16,8 @@ class Graph:
     ``interface`` gives the element type in which the outside world feeds an input or reads an
     output where it differs from the tensor's own: FLOAT32 for an int8 tensor whose
     (de)quantization takes place at the edge, as bytes come in or go out, and UINT8 for one that
-    differs by 128 only. It never costs a tensor.
+    differs by 128 only. It never costs a tensor. ``fit`` (of ``tinyvision.preprocess``) says how
+    a picture is brought to the input's shape.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Graph:
     outputs: tuple[str, ...]
     interface: Mapping[str, DType] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    fit: str = "stretch"
 
     def tensor(self, name: str) -> Tensor:
         return self.tensors[name]
