@@ -31,6 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "device": BASE
     | {"ir", "target", "schedule", "codegen", "firmware", "native", "cycles", "pictures"},
     "report": BASE | {"ir", "target", "kernels", "schedule"},
+    "train": BASE
+    | {"ir", "importer", "passes", "target", "kernels", "schedule", "zoo", "pictures", "settings"}
+    | {"api", "build"},
 }
 # These put the pieces together and may import everything.
 TOP = {

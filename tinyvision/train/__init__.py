@@ -1,0 +1,1 @@
+"""Training in TensorFlow: networks in, int8 ``.tflite`` out. Needs ``tinyvision[train]``."""
