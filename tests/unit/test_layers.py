@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": BASE
     | {"ir", "importer", "passes", "target", "kernels", "schedule", "zoo", "pictures", "settings"}
     | {"api", "build"},
+    "zoo": BASE,
 }
 # These put the pieces together and may import everything.
 TOP = {
