@@ -20,11 +20,11 @@ from tinyvision.ir.types import DType
 from tinyvision.kernels.choose import candidates
 from tinyvision.target import CORES
 
-PLAIN, SIMD = "cortex-m0plus", "cortex-m4"
+PLAIN, SIMD, VECTORS = "cortex-m0plus", "cortex-m4", "cortex-m55"
 SAME = Padding(1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("core", [PLAIN, SIMD])
+@pytest.mark.parametrize("core", [PLAIN, SIMD, VECTORS])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_equal_to_the_oracle_in_every_placement(family: str, core: str) -> None:
     check_placements(drawn(FAMILIES[family], 40), core)
@@ -66,7 +66,7 @@ CLOSEST = {
 }
 
 
-@pytest.mark.parametrize("core", [PLAIN, SIMD])
+@pytest.mark.parametrize("core", [PLAIN, SIMD, VECTORS])
 @pytest.mark.parametrize("name", CLOSEST)
 def test_one_step_closer_destroys_input(name: str, core: str) -> None:
     graph = CLOSEST[name]

@@ -6,11 +6,10 @@ import numpy as np
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.ir.types import Array
-from tinyvision.kernels import conv2d_lanes
+from tinyvision.kernels import conv2d_lanes, conv2d_mve
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
-from tinyvision.kernels.window import NOTHING, Window, diagonal, window
+from tinyvision.kernels.window import Window, block_lead, diagonal, window
 from tinyvision.target.core import Core
 
 BLOCK_PIXELS = 4
@@ -47,7 +46,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             overlap=(_element_lead(shape), None, None),
         )
         return (*conv2d_lanes.candidates(graph, op, core), portable)
-    return (_simd(shape, BLOCK_PIXELS),)
+    return (*conv2d_mve.candidates(graph, op, core), _simd(shape, BLOCK_PIXELS))
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
@@ -63,28 +62,8 @@ def _simd(shape: Window, pixels: int) -> Kernel:
         template if pixels == BLOCK_PIXELS else f"{template}_x{pixels}",
         scratch_bytes=columns_bytes(shape, pixels),
         flash_bytes=simd_flash_bytes(shape),
-        overlap=(_block_lead(shape, pixels), None, None),
+        overlap=(block_lead(shape, pixels), None, None),
     )
-
-
-def _input_bytes(shape: Window) -> int:
-    return shape.batch * shape.input[0] * shape.input[1] * shape.depth
-
-
-def _block_lead(shape: Window, block: int) -> int:
-    """The SIMD kernels: a block of pixels of one row is read, then written, group by group;
-    pointwise convolutions take blocks across rows.
-    """
-    row = shape.pixels if shape.is_pointwise else shape.output[1]
-    pixels = np.arange(shape.pixels, dtype=np.int64).reshape(-1, row)
-    first = pixels[:, ::block]
-    last = np.minimum(first + block - 1, pixels[:, -1:])
-    reads = shape.first_reads().reshape(-1, row)
-    lowest = np.minimum.reduceat(reads, np.arange(0, row, block), axis=1)
-    group = np.arange(shape.groups)[:, None, None]
-    written = last * shape.channels + group * shape.group_channels
-    written = np.where(group == 0, first * shape.channels, written)
-    return diagonal(written, _in_group(shape, lowest, group), _input_bytes(shape))
 
 
 def _element_lead(shape: Window) -> int:
@@ -92,9 +71,4 @@ def _element_lead(shape: Window) -> int:
     pixels = np.arange(shape.pixels, dtype=np.int64)
     group = np.arange(shape.groups)[:, None]
     written = pixels * shape.channels + (group + 1) * shape.group_channels - 1
-    return diagonal(written, _in_group(shape, shape.first_reads(), group), _input_bytes(shape))
-
-
-def _in_group(shape: Window, reads: Array, group: Array) -> Array:
-    moved: Array = np.where(reads == NOTHING, NOTHING, reads + group * shape.group_depth)
-    return moved
+    return diagonal(written, shape.in_group(shape.first_reads(), group), shape.input_bytes)

@@ -61,6 +61,10 @@ class Window:
         """Output pixels, over the whole batch."""
         return self.batch * self.output[0] * self.output[1]
 
+    @property
+    def input_bytes(self) -> int:
+        return self.batch * self.input[0] * self.input[1] * self.depth
+
     def first_reads(self) -> Array:
         """For each output pixel in order the index of the first input element under its window
         (int64; NOTHING where the window lies in the padding altogether).
@@ -70,6 +74,11 @@ class Window:
         reads: Array = ((images + rows[:, None]) * self.input[1] + columns) * self.depth
         reads[:, (rows[:, None] < 0) | (columns < 0)] = NOTHING
         return reads.ravel()
+
+    def in_group(self, reads: Array, group: Array) -> Array:
+        """``reads`` of the first group's channels moved to those of ``group``."""
+        moved: Array = np.where(reads == NOTHING, NOTHING, reads + group * self.group_depth)
+        return moved
 
     def _first_inside(self, axis: int) -> Array:
         """Lowest input row or column under each output row's or column's window, -1 for none."""
@@ -112,3 +121,26 @@ def diagonal(written: Array, read: Array, input_bytes: int) -> int:
     written, read = np.broadcast_arrays(written, read)
     leads = (written - read)[(written > 0) & (read != NOTHING)]
     return int(leads.max(initial=-input_bytes))
+
+
+def block_lead(shape: Window, block: int) -> int:
+    """``diagonal`` of convolutions that read a block of pixels of one row, then write it, group by
+    group; pointwise ones take blocks across rows.
+    """
+    row = shape.pixels if shape.is_pointwise else shape.output[1]
+    first, last, lowest = pixel_blocks(shape, row, block)
+    group = np.arange(shape.groups)[:, None, None]
+    written = last * shape.channels + group * shape.group_channels
+    written = np.where(group == 0, first * shape.channels, written)
+    return diagonal(written, shape.in_group(lowest, group), shape.input_bytes)
+
+
+def pixel_blocks(shape: Window, row: int, block: int) -> tuple[Array, Array, Array]:
+    """Output pixels in blocks that do not cross runs of ``row``: each block's first and last pixel,
+    and the first input element under its windows.
+    """
+    pixels = np.arange(shape.pixels, dtype=np.int64).reshape(-1, row)
+    first = pixels[:, ::block]
+    last = np.minimum(first + block - 1, pixels[:, -1:])
+    reads = shape.first_reads().reshape(-1, row)
+    return first, last, np.minimum.reduceat(reads, np.arange(0, row, block), axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvision.codegen.instances import conv2d_lanes
+from tinyvision.codegen.instances import conv2d_lanes, conv2d_mve
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
     channel_params,
@@ -79,6 +79,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     if kernel.template == "conv2d_lanes":
         block = BLOCKS[kernel.variant]
         return conv2d_lanes.build(graph, op, window_context(shape), shape, block)
+    if kernel.template in ("conv2d_mve", "conv2d_1x1_mve"):
+        return conv2d_mve.build(graph, op, window_context(shape), shape)
     rows = weights.reshape(shape.channels, shape.taps)
     groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
     folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)
