@@ -328,6 +328,11 @@ def _leaky_relu(draw: DrawFn, y: Tensor) -> ops.Op:
     return ops.LeakyRelu(name="op", inputs=("x",), outputs=("y",), alpha=alpha)
 
 
+def _gelu(draw: DrawFn, y: Tensor) -> ops.Op:
+    approximate = draw(st.booleans())
+    return ops.Gelu(name="op", inputs=("x",), outputs=("y",), approximate=approximate)
+
+
 def _hard_swish(draw: DrawFn, y: Tensor) -> ops.Op:
     return ops.HardSwish(name="op", inputs=("x",), outputs=("y",))
 
@@ -494,6 +499,7 @@ STRATEGIES: dict[str, SearchStrategy[Graph]] = {
     "Logistic": _of_fixed_output(ops.Logistic, 1 / 256, -128),
     "Tanh": _of_fixed_output(ops.Tanh, 1 / 128, 0),
     "HardSwish": _unary(_hard_swish),
+    "Gelu": _unary(_gelu),
     "LeakyRelu": _unary(_leaky_relu),
     "Prelu": prelu(),
     "Requantize": _unary(_requantize),

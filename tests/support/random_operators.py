@@ -55,13 +55,13 @@ class Operators(Choices):
         return self.b.op(self.choice((ops.Minimum, ops.Maximum)), x, other)
 
     def function(self, x: str) -> str:
-        kind = self.choice((ops.Logistic, ops.Tanh, ops.HardSwish, ops.LeakyRelu))
+        kind = self.choice((ops.Logistic, ops.Tanh, ops.HardSwish, ops.Gelu, ops.LeakyRelu))
         if kind is ops.Logistic:
             return self.b.op(kind, x, quant=(1 / 256, -128))
         if kind is ops.Tanh:
             return self.b.op(kind, x, quant=(1 / 128, 0))
         quant = self.quant(self.b.quant(x)[0] * 2.0 ** self.rng.uniform(-2, 2))
-        if kind is ops.HardSwish:
+        if kind in (ops.HardSwish, ops.Gelu):
             return self.b.op(kind, x, quant=quant)
         alpha = float(np.float32(self.choice((0.1, 0.3, 0.5, 1.0, 0.0))))
         return self.b.op(kind, x, quant=quant, alpha=alpha)

@@ -209,6 +209,7 @@ SAMPLES: dict[str, Callable[[], Graph]] = {
     "logistic": lambda: unary(ops.Logistic, 1 / 256, -128),
     "tanh": lambda: unary(ops.Tanh, 1 / 128, 0),
     "hard_swish": lambda: unary(ops.HardSwish),
+    "gelu": lambda: unary(ops.Gelu),
     "leaky": leaky,
     "prelu": prelu,
     "requantize": lambda: unary(ops.Requantize, 2.0, 5),

@@ -522,6 +522,7 @@ _WRITERS: dict[type[ir.Op], Callable[[Any, Graph, TfliteFile], Written]] = {
     ir.Logistic: _plain("LOGISTIC", version=2),
     ir.Tanh: _plain("TANH", version=2),
     ir.HardSwish: _plain("HARD_SWISH", "HardSwishOptions"),
+    ir.Gelu: _plain("GELU", "GeluOptions", version=2, Approximate="approximate"),
     ir.LeakyRelu: _plain("LEAKY_RELU", "LeakyReluOptions", version=2, Alpha="alpha"),
     ir.Prelu: _plain("PRELU"),
     ir.Requantize: _requantize,

@@ -129,6 +129,13 @@ def hard_swish(site: Site) -> list[Op]:
     return [ops.HardSwish(name=site.name, inputs=(x.name,), outputs=(y.name,))]
 
 
+def gelu(site: Site) -> list[Op]:
+    site.count((1,))
+    x, y = site.int8_input(), site.int8_output()
+    approximate = site.flag("approximate")
+    return [ops.Gelu(name=site.name, inputs=(x.name,), outputs=(y.name,), approximate=approximate)]
+
+
 def leaky_relu(site: Site) -> list[Op]:
     site.count((1,))
     x, y = site.int8_input(), site.int8_output()

@@ -150,6 +150,7 @@ OPTIONS: dict[str, OptionTable] = {
     "SplitVOptions": OptionTable(79, (OptionField("num_splits", "int32"),)),
     "QuantizeOptions": OptionTable(89),
     "HardSwishOptions": OptionTable(91),
+    "GeluOptions": OptionTable(116, (OptionField("approximate", "bool"),)),
     "DepthToSpaceOptions": OptionTable(94, (OptionField("block_size", "int32"),)),
 }
 

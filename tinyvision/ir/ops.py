@@ -190,6 +190,13 @@ class HardSwish(Op):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gelu(Op):
+    """inputs: x; x times the normal distribution's function, or tanh's approximation of it."""
+
+    approximate: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeakyRelu(Op):
     """inputs: x."""
 

@@ -182,6 +182,7 @@ def _lookup(_: Op, inputs: tuple[Shape, ...], declared: tuple[Shape, ...]) -> tu
     ops.Logistic,
     ops.Tanh,
     ops.HardSwish,
+    ops.Gelu,
     ops.LeakyRelu,
     ops.Requantize,
     ops.Quantize,

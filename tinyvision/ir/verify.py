@@ -293,6 +293,7 @@ _CHECKS: dict[type[Op], _Check] = {
             ops.Logistic,
             ops.Tanh,
             ops.HardSwish,
+            ops.Gelu,
             ops.LeakyRelu,
         ),
         _check_int8,

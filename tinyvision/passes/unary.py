@@ -24,6 +24,7 @@ ELEMENTWISE = (
     ops.Logistic,
     ops.Tanh,
     ops.HardSwish,
+    ops.Gelu,
     ops.LeakyRelu,
     ops.Requantize,
 )

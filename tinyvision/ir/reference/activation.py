@@ -1,12 +1,13 @@
 """Softmax and the functions that TFLite computes by table or in 16-bit fixed point.
 
 Sources: TFLite kernels/activations.cc, kernels/internal/common.h (LUTPopulate),
-kernels/internal/reference/{softmax,hard_swish}.h.
+kernels/internal/reference/{softmax,hard_swish,gelu}.h.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import erf, pi, sqrt
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from tinyvision.ir.numerics import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
-from tinyvision.ir.ops import HardSwish, Logistic, Lookup, Softmax, Tanh
+from tinyvision.ir.ops import Gelu, HardSwish, Logistic, Lookup, Softmax, Tanh
 from tinyvision.ir.types import Array
 
 _DIFF_BITS = 5
@@ -67,6 +68,24 @@ def tanh(graph: Graph, op: Tanh, x: Array) -> Array:
     return _by_table(graph, op, function, x)
 
 
+def gelu(graph: Graph, op: Gelu, x: Array) -> Array:
+    """Float32 at every step, as gelu.h has it: in double about one value in 100,000 differs."""
+
+    def function(values: Array) -> Array:
+        one, half = np.float32(1), np.float32(0.5)
+        if op.approximate:
+            cube = np.float32(0.044715) * values * values * values
+            inner = np.float32(sqrt(2 / pi)) * (values + cube)
+            share = np.tanh(inner.astype(np.float64)).astype(np.float32)
+        else:
+            scaled = values * np.float32(sqrt(0.5))
+            share = np.array([erf(value) for value in scaled], np.float32)
+        result: Array = half * values * (one + share)
+        return result
+
+    return _by_table(graph, op, function, x)
+
+
 def hard_swish(graph: Graph, op: HardSwish, x: Array) -> Array:
     """``x * relu6(x + 3) / 6`` in 16 bits: 7 extra bits of input, a factor in [0, 1] in Q15."""
     params = hard_swish_params(graph, op)
@@ -94,7 +113,7 @@ def lookup(graph: Graph, op: Lookup, x: Array, table: Array) -> Array:
 
 
 def _by_table(
-    graph: Graph, op: Logistic | Tanh, function: Callable[[Array], Array], x: Array
+    graph: Graph, op: Logistic | Tanh | Gelu, function: Callable[[Array], Array], x: Array
 ) -> Array:
     """A float32 function of each of the 256 input values, rounded half away from zero.
 

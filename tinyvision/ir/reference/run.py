@@ -30,6 +30,7 @@ _SEMANTICS: dict[type[ops.Op], Callable[..., Array | tuple[Array, ...]]] = {
     ops.Logistic: activation.logistic,
     ops.Tanh: activation.tanh,
     ops.HardSwish: activation.hard_swish,
+    ops.Gelu: activation.gelu,
     ops.Lookup: activation.lookup,
     ops.AveragePool2D: spatial.average_pool2d,
     ops.MaxPool2D: spatial.max_pool2d,
