@@ -44,5 +44,6 @@ setup(
         "tinyvision.native": ["*.c", "*.h"],
         "tinyvision.demo": ["*.tflite", "*.npz"],
         "tinyvision.report": ["templates/*"],
+        "tinyvision.schedule": ["costs.json"],
     },
 )

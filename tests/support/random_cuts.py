@@ -18,15 +18,19 @@ from tinyvision.target.board import Board
 
 
 def random_cut_plan(
-    graph: Graph, board: Board, rng: np.random.Generator, rows_arrive: bool = False
+    graph: Graph,
+    board: Board,
+    rng: np.random.Generator,
+    rows_arrive: bool = False,
+    recompute: bool = False,
 ) -> Plan:
     """Every operator that can be streamed is in a stream, more likely than not; some streams are
-    of one operator.
+    of one operator. With ``recompute`` some compute their input in slices.
     """
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
     )
-    rows = row_problem(graph, problem, choose.candidates, board.core)
+    rows = row_problem(graph, problem, choose.candidates, board.core, recompute)
     search = Search(problem, rows, range(len(graph.ops)), rows_arrive)
     ranges: list[Range] = []
     first = 0
@@ -38,7 +42,12 @@ def random_cut_plan(
         if stream and not search.stream_bytes(first, end):
             stream = False
         arriving = search.arriving(first, end) if stream else None
-        ranges.append(Range(first, end, stream, arriving))
+        sliced = tuple(
+            (position, int(rng.choice(list(search.sliced[position]))))
+            for position in search.sliceable(first, end)
+            if stream and rng.random() < 0.5
+        )
+        ranges.append(Range(first, end, stream, arriving, sliced))
         first = end
     merged: list[Range] = []
     for part in ranges:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.support.networks import board
+from tests.support.random_blocks import random_blocks
 from tests.support.random_cuts import random_cut_plan
 from tests.support.random_graphs import graphs, random_inputs
 from tinyvision import importer, passes, schedule
@@ -37,6 +38,16 @@ def test_random_segments_of_random_graphs(graph, seed, rows_arrive):
     graph = passes.run(graph)
     rng = np.random.default_rng(seed)
     plan = random_cut_plan(graph, board(1 << 20), rng, rows_arrive)
+    assert_computes(graph, plan, random_inputs(graph, rng), seed)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_random_slices_of_random_blocks(seed, rows_arrive):
+    rng = np.random.default_rng(seed)
+    graph = random_blocks(rng)
+    plan = random_cut_plan(graph, board(1 << 20), rng, rows_arrive, recompute=True)
+    event(f"{sum(step.channels > 0 for step in plan.steps) // 2} sliced")
     assert_computes(graph, plan, random_inputs(graph, rng), seed)
 
 

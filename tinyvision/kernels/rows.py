@@ -45,12 +45,14 @@ class RowUse:
     """``reads``: for each operator input the rows that each turn reads, None for a constant.
 
     ``accumulator_bytes`` is 0, or the size of the sums (int32, one for each element of the output)
-    that are kept from the first turn to the last.
+    that are kept from the first turn to the last. ``rows_differ``: turns see different padding, or
+    other rows than those of their number.
     """
 
     turns: int
     reads: tuple[tuple[Rows, ...] | None, ...]
     accumulator_bytes: int = 0
+    rows_differ: bool = False
 
     @property
     def accumulates(self) -> bool:
@@ -63,7 +65,8 @@ class RowUse:
         """
         same = tuple((turn, turn + 1) for turn in range(self.turns))
         repeated = ((0, 1),) * self.turns
-        return not self.accumulates and all(rows in (None, same, repeated) for rows in self.reads)
+        alike = all(rows in (None, same, repeated) for rows in self.reads)
+        return alike and not self.accumulates and not self.rows_differ
 
 
 def row_use(graph: Graph, op: Op) -> RowUse | None:
@@ -122,7 +125,8 @@ def _windowed(graph: Graph, op: Op) -> RowUse | None:
         if rows[0] >= rows[1]:
             return None
         turns.append(rows)
-    return RowUse(y.shape[1], (tuple(turns), *(None for _ in op.inputs[1:])))
+    differ = len(turns) > 1 and (stride, top, reach) != (1, 0, 1)
+    return RowUse(y.shape[1], (tuple(turns), *(None for _ in op.inputs[1:])), rows_differ=differ)
 
 
 def _padded(graph: Graph, op: Pad) -> RowUse | None:

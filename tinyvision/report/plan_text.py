@@ -42,6 +42,9 @@ def _summary(plan: Plan, board: Board) -> Table:
     grid.add_row("flash", f"{flash} (weights and tables)")
     executed = f"{count_text(plan.macs_executed)} executed"
     grid.add_row("MACs", f"{count_text(plan.macs)} in the model, {executed}")
+    if plan.step_cycles:
+        cycles = f"{count_text(plan.estimated_cycles)} cycles, {plan.estimated_ms:.1f} ms"
+        grid.add_row("latency", f"{cycles} (estimated; `profile` counts)")
     return grid
 
 

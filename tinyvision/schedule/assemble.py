@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tinyvision.ir.graph import Graph
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
@@ -34,12 +35,19 @@ def stream_plan(
         segments=segments,
         banks=tuple(BankUse(b.name, used[b.name], b.size_bytes) for b in board.banks),
         macs=macs_original,
-        macs_executed=sum(step.macs for step in steps),
+        macs_executed=sum(step.macs for step in steps) + _macs_again(streamed),
         flash_bytes=sum(step.kernel.flash_bytes for step in steps),
         inputs=graph.inputs,
         outputs=graph.outputs,
         whole_input_bytes=whole_input_bytes,
     )
+
+
+def _macs_again(streamed: Streamed) -> int:
+    """Multiplications for rows that were computed before."""
+    jobs = streamed.timeline.problem.jobs
+    found = (sliced for sliced, _ in streamed.timeline.held.values())
+    return round(sum(jobs[sliced.expander].macs * (sliced.factor - 1) for sliced in found))
 
 
 class _Names:
@@ -57,6 +65,9 @@ class _Names:
 
 def _steps(graph: Graph, streamed: Streamed, names: _Names) -> tuple[Step, ...]:
     timeline = streamed.timeline
+    channels = {}
+    for found, _ in timeline.held.values():
+        channels.update(dict.fromkeys((found.expander, found.reader), found.channels))
     steps = []
     for position, (index, kernel) in enumerate(zip(streamed.order, streamed.kernels, strict=True)):
         op = graph.ops[index]
@@ -64,7 +75,8 @@ def _steps(graph: Graph, streamed: Streamed, names: _Names) -> tuple[Step, ...]:
         sums = names.new(f"{op.name}.sums") if position in timeline.sums else ""
         inputs = tuple(name for name in op.inputs if not graph.tensor(name).is_constant)
         macs = timeline.problem.jobs[index].macs
-        steps.append(Step(op.name, kernel, macs, scratch, op.kind, inputs, op.outputs, sums))
+        step = Step(op.name, kernel, macs, scratch, op.kind, inputs, op.outputs, sums)
+        steps.append(replace(step, channels=channels.get(index, 0)))
     return tuple(steps)
 
 
@@ -113,18 +125,19 @@ def _buffers(
     members = timeline.problem.members
     for item, name in ((item, name) for item, group in enumerate(members) for name in group):
         tensor, slots = graph.tensor(name), timeline.slots.get(item, 0)
-        size_bytes = (slots or timeline.views[item][0]) * timeline.views[item][1]
+        held = timeline.held.get(item)
         buffers.append(
             Buffer(
                 name,
                 board.banks[assignment.banks[item]].name,
                 assignment.offsets[item],
-                size_bytes,
+                timeline.size_bytes(item),
                 first[name],
                 last[name],
                 shape=tensor.shape,
                 dtype=tensor.dtype,
                 slots=slots,
+                channels=held[0].channels if held else 0,
             )
         )
     for item, (name, index, size_bytes) in enumerate(
@@ -145,7 +158,7 @@ def _others(
     """Scratch, sums and states in the order of the timeline's items: name, step, bytes."""
     timeline = streamed.timeline
     for position in sorted(timeline.scratch):
-        yield steps[position].scratch, position, steps[position].kernel.scratch_bytes
+        yield steps[position].scratch, position, int(timeline.scratch[position].high[0])
     for position in sorted(timeline.sums):
         yield steps[position].sums, position, int(timeline.sums[position].high[0])
     for segment in segments:

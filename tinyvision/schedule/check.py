@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Reshape
 from tinyvision.kernels.rows import row_use
-from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, Buffer, Plan
+from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, Buffer, Plan, Step
 from tinyvision.schedule.replay import replay, row_bytes
+from tinyvision.schedule.slicing import most_rows, slice_scratch
 
 
 def check_plan(graph: Graph, plan: Plan) -> None:
@@ -64,14 +65,16 @@ def _check_buffers(graph: Graph, plan: Plan) -> None:
         ends.update(dict.fromkeys(range(first_step, last_step + 1), last_step))
     first = dict.fromkeys(graph.inputs, 0 if plan.rows_arrive else -1)
     last = dict(first)
-    scratch = {}
+    scratch: dict[str, tuple[int, int, int]] = {}
     by_name = {op.name: op for op in graph.ops}
     for index, step in enumerate(plan.steps):
         op, span = by_name[step.op], (begins[index], ends[index])
         first.update(dict.fromkeys(op.outputs, span[0]))
         last.update(dict.fromkeys(op.outputs, span[1]))
         last.update({n: span[1] for n in op.inputs if not graph.tensor(n).is_constant})
-        if step.kernel.scratch_bytes:
+        if step.channels:
+            _check_slices(graph, plan, step, scratch, span)
+        elif step.kernel.scratch_bytes:
             scratch[step.scratch] = (step.kernel.scratch_bytes, *span)
         if step.sums:
             use = row_use(graph, op)
@@ -94,6 +97,30 @@ def _check_buffers(graph: Graph, plan: Plan) -> None:
             needed = (size, first[name], last[name])
         if (buffer.size_bytes, buffer.first_step, buffer.last_step) != needed:
             raise ValueError(f"{_text(buffer)} should be {needed} (bytes, first and last step)")
+
+
+def _check_slices(
+    graph: Graph,
+    plan: Plan,
+    step: Step,
+    scratch: dict[str, tuple[int, int, int]],
+    span: tuple[int, int],
+) -> None:
+    """A step that computes its input some channels at a time has memory for them, and for a part of
+    its output and what either kernel needs.
+    """
+    before = plan.expander_of(step)
+    if before is None:
+        return
+    held, y = plan.buffers[step.inputs[0]], graph.tensor(step.outputs[0])
+    if not (held.channels == before.channels == step.channels) or before.scratch:
+        raise ValueError(f"{step.op!r} and {before.op!r} do not take the same channels")
+    by_name = {op.name: op for op in graph.ops}
+    use = row_use(graph, by_name[step.op])
+    if use is None or held.slots < most_rows(use):
+        raise ValueError(f"{_text(held)} has no room for the rows of a turn")
+    part_bytes = step.channels * y.shape[2]
+    scratch[step.scratch] = (slice_scratch(part_bytes, (before.kernel, step.kernel)), *span)
 
 
 def _check_ring(graph: Graph, plan: Plan, buffer: Buffer) -> None:

@@ -8,7 +8,7 @@ business of ``check.check_plan``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tinyvision.ir.reference import evaluate
 from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
 from tinyvision.kernels.rows import RowUse, one_row, row_use, window_at
+from tinyvision.kernels.slices import channel_slice, spans
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
 from tinyvision.schedule.replay import row_bytes
 
@@ -86,6 +87,9 @@ class _Stream:
             taken[number] += 1
 
     def _turn(self, step: Step, op: Op, use: RowUse, turn: int) -> None:
+        if step.channels:
+            self._sliced(step, op, use, turn)
+            return
         values = [
             self.memory.read_rows(self.plan.buffers[name], *rows[turn])
             if rows is not None
@@ -99,19 +103,52 @@ class _Stream:
         if use.accumulates:
             self._add_up(step, op, use, turn, values[0])
             return
-        for name, result in zip(op.outputs, self._row(op, use, turn, values), strict=True):
+        results = self._row(self.graph, op, use, turn, values)
+        for name, result in zip(op.outputs, results, strict=True):
             self.memory.write_row(self.plan.buffers[name], turn, result)
 
-    def _row(self, op: Op, use: RowUse, turn: int, values: list[Array | None]) -> tuple[Array, ...]:
+    def _sliced(self, step: Step, op: Op, use: RowUse, turn: int) -> None:
+        """A row of a step that computes its input, some channels after the other."""
+        before_step = self.plan.expander_of(step)
+        assert before_step is not None and use.reads[0] is not None
+        before = self.ops[before_step.op]
+        expanding = row_use(self.graph, before)
+        assert expanding is not None and expanding.reads[0] is not None
+        source, held, output = (
+            self.plan.buffers[name] for name in (before.inputs[0], op.inputs[0], op.outputs[0])
+        )
+        first, end = use.reads[0][turn]
+        for span in spans(output.shape[3], step.channels):
+            self.memory.fill(held)
+            if step.scratch:
+                self.memory.fill(self.plan.buffers[step.scratch])
+            alone, part = channel_slice(self.graph, before, span)
+            width = span[1] - span[0]
+            for row in range(first, end):
+                values: list[Array | None] = [
+                    self.memory.read_rows(source, *expanding.reads[0][row])
+                ]
+                values += [alone.tensor(name).data for name in part.inputs[1:]]
+                (result,) = self._row(alone, part, expanding, row, values)
+                self.memory.write_row(held, row, result)
+            alone, part = channel_slice(self.graph, op, span)
+            rows = self.memory.read_rows(held, first, end, width)
+            values = [rows, *(alone.tensor(name).data for name in part.inputs[1:])]
+            (result,) = self._row(alone, part, use, turn, values)
+            self.memory.write_channels(output, turn, span[0], result)
+
+    def _row(
+        self, graph: Graph, op: Op, use: RowUse, turn: int, values: Sequence[Array | None]
+    ) -> tuple[Array, ...]:
         rows = use.reads[0]
         if isinstance(op, Pad) and rows is not None and rows[turn][0] == rows[turn][1]:
-            y = self.graph.tensor(op.outputs[0])
+            y = graph.tensor(op.outputs[0])
             return (np.full((1, 1, *y.shape[2:]), op.value, y.dtype.numpy),)
         if use.is_aligned or isinstance(op, Pad):
-            graph, op = one_row(self.graph, op)
+            graph, op = one_row(graph, op)
         else:
             assert rows is not None
-            graph, op = window_at(self.graph, op, turn, rows[turn])
+            graph, op = window_at(graph, op, turn, rows[turn])
         return evaluate(graph, op, [value for value in values if value is not None])
 
     def _add_up(self, step: Step, op: Op, use: RowUse, turn: int, row: Array | None) -> None:
@@ -164,15 +201,29 @@ class _Memory:
         return view
 
     def write_row(self, buffer: Buffer, row: int, value: Array) -> None:
-        self._row(buffer, row)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        """A row, or some channels of it at the beginning of its place."""
+        content = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        if not buffer.channels:
+            assert content.size == row_bytes(buffer)[1]
+        self._row(buffer, row)[: content.size] = content
 
-    def read_rows(self, buffer: Buffer, first: int, end: int) -> Array:
-        """Rows ``[first, end)`` of a tensor, whichever of them are there."""
+    def write_channels(self, buffer: Buffer, row: int, first: int, value: Array) -> None:
+        """Channels from ``first`` on of a row."""
         assert buffer.dtype is not None
-        rows = [self._row(buffer, row) for row in range(first, end)]
+        pixels = self._row(buffer, row).view(buffer.dtype.numpy).reshape(-1, buffer.shape[-1])
+        pixels[:, first : first + value.shape[-1]] = value.reshape(-1, value.shape[-1])
+
+    def read_rows(self, buffer: Buffer, first: int, end: int, channels: int = 0) -> Array:
+        """Rows ``[first, end)`` of a tensor, whichever of them are there, or of the channels that
+        are.
+        """
+        assert buffer.dtype is not None
+        shape = (*buffer.shape[2:-1], channels) if channels else buffer.shape[2:]
+        count = int(np.prod(shape)) * buffer.dtype.size_bytes
+        rows = [self._row(buffer, row)[:count] for row in range(first, end)]
         joined = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
         value: Array = joined.view(buffer.dtype.numpy)
-        return value.reshape(1, end - first, *buffer.shape[2:])
+        return value.reshape(1, end - first, *shape)
 
     def fill(self, buffer: Buffer) -> None:
         """Writes garbage over ``buffer``."""

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from tinyvision.ir.types import Array
 from tinyvision.kernels.rows import RowUse
 
 ARRIVAL = -1
@@ -34,6 +37,29 @@ class Stage:
             tuple((value, rows[turn][1]) for value, rows in inputs if value is not None)
             for turn in range(self.use.turns)
         )
+
+
+@dataclass(frozen=True)
+class RowJob:
+    """A job as a stage of a stream; ``leads``: for each of its reads how far (``Kernel.overlap``)
+    an output row must lie below the input row that it may overlap.
+    """
+
+    stage: Stage
+    leads: tuple[int | None, ...]
+
+    def last_turns(self, taken: int) -> tuple[Array, ...]:
+        """For each read the last of the first ``taken`` turns that needs each row (-1: none)."""
+        result = []
+        for rows in self.stage.use.reads:
+            if rows is None:
+                result.append(np.zeros(0, np.int64))
+                continue
+            last = np.full(max(end for _, end in rows), -1, np.int64)
+            for turn, (first, end) in enumerate(rows[:taken]):
+                last[first:end] = turn
+            result.append(last)
+        return tuple(result)
 
 
 def interleave(

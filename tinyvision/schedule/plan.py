@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from tinyvision.ir.graph import Graph
+from tinyvision.ir.ops import DepthwiseConv2D
 from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
 
@@ -34,7 +35,8 @@ class Buffer:
     inputs, step ``len(steps)`` the reading of the outputs. Scratch has neither shape nor dtype.
     What steps of a stream use is alive throughout its segment here; which rows are alive when
     follows from the segment's turns. ``slots``: 0, or the rows that a ring has, in which row ``r``
-    of the tensor lies in slot ``r % slots`` until another needs it.
+    of the tensor lies in slot ``r % slots`` until another needs it. ``channels``: 0, or how many of
+    a tensor's channels are there at one time.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Buffer:
     shape: tuple[int, ...] = ()
     dtype: DType | None = None
     slots: int = 0
+    channels: int = 0
 
     @property
     def end(self) -> int:
@@ -63,7 +66,9 @@ class Step:
 
     ``kind`` is the operator's class; ``inputs`` and ``outputs`` name its buffers, an input that is
     a constant has none and is left out. ``sums`` names the buffer of a step of a stream that adds
-    up rows, or is "".
+    up rows, or is "". ``channels``: 0, or how many a step of a stream computes at a time, from the
+    input's rows to its own. A convolution of which that is said takes no turns: the depthwise one
+    that reads it computes its rows anew in every turn (``schedule.slicing``), in its own scratch.
     """
 
     op: str
@@ -74,6 +79,7 @@ class Step:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     sums: str = ""
+    channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Plan:
 
     ``banks`` are all of the board's, in its order; ``inputs`` and ``outputs`` name buffers.
     ``whole_input_bytes``: where the input comes in rows, what the model would need if it lay in
-    memory as a whole instead.
+    memory as a whole instead. ``step_cycles``: an estimate for each step (``schedule.costs``).
     """
 
     model: str
@@ -133,6 +139,16 @@ class Plan:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     whole_input_bytes: int | None = None
+    step_cycles: tuple[float, ...] = ()
+    clock_mhz: float = 0.0
+
+    @property
+    def estimated_cycles(self) -> int:
+        return round(sum(self.step_cycles))
+
+    @property
+    def estimated_ms(self) -> float:
+        return self.estimated_cycles / self.clock_mhz / 1000 if self.clock_mhz else 0.0
 
     @property
     def rows_arrive(self) -> bool:
@@ -190,6 +206,12 @@ class Plan:
         if not self.segment_of(first).is_stream:
             return tuple(names)
         return tuple(name for name in names if self.buffers[name].last_step > last)
+
+    def expander_of(self, step: Step) -> Step | None:
+        """The step whose rows ``step`` computes anew in its turns."""
+        if not step.channels or step.kind != DepthwiseConv2D.__name__:
+            return None
+        return next((s for s in self.steps if s.outputs[0] == step.inputs[0]), None)
 
     def segment_of(self, step: int) -> Segment:
         """The segment that holds ``step``; where the plan has none, the step is one."""
@@ -259,6 +281,8 @@ class Plan:
             "macs": self.macs,
             "macs_executed": self.macs_executed,
             "recompute_factor": self.recompute_factor,
+            "estimated_cycles": self.estimated_cycles,
+            "estimated_latency_ms": round(self.estimated_ms, 3),
             "fits": all(b.used_bytes <= b.size_bytes for b in self.banks),
             "peak_layer": self.steps[self.peak_step].op
             if 0 <= self.peak_step < len(self.steps)
@@ -286,12 +310,14 @@ class Plan:
             "input_shapes": [list(self.buffers[name].shape) for name in step.inputs],
             "output_shapes": [list(self.buffers[name].shape) for name in step.outputs],
             "macs": step.macs,
+            "estimated_cycles": round(self.step_cycles[index]) if self.step_cycles else None,
             "scratch_bytes": step.kernel.scratch_bytes,
             "flash_bytes": step.kernel.flash_bytes,
             "sram_bytes": self.live_bytes[index + 1],
             "inputs": list(step.inputs),
             "outputs": list(step.outputs),
             "scratch": step.scratch or None,
+            "channels": step.channels or None,
         }
 
 
@@ -307,4 +333,5 @@ def _buffer_json(buffer: Buffer) -> dict[str, Any]:
         "shape": list(buffer.shape),
         "dtype": buffer.dtype.value if buffer.dtype else None,
         "slots": buffer.slots,
+        "channels": buffer.channels or None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from tinyvision.errors import FitError, ModelError, UserError
 from tinyvision.ir.graph import Graph
@@ -14,6 +15,7 @@ from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.advice import explain_flash, explain_ram
 from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.banks import Assignment, assign
+from tinyvision.schedule.costs import estimate
 from tinyvision.schedule.flash import within_flash
 from tinyvision.schedule.order import find_order, peak_bytes
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
@@ -87,7 +89,8 @@ def plan(
                 raise
     if planned.flash_bytes > board.flash_bytes:
         raise explain_flash(planned, board)
-    return planned
+    cycles = estimate(graph, planned, board.core)
+    return replace(planned, step_cycles=cycles, clock_mhz=board.clock_mhz)
 
 
 def _layer_plan(

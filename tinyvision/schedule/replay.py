@@ -15,6 +15,7 @@ from tinyvision.ir.ops import Op, Reshape
 from tinyvision.ir.types import Array
 from tinyvision.kernels.rows import RowUse, row_use
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
+from tinyvision.schedule.slicing import composed
 
 Span = tuple[Buffer, int, int, int]
 """Bytes of a buffer's content: buffer, first byte of the bank, first byte of the content, how
@@ -30,9 +31,12 @@ def replay(graph: Graph, plan: Plan) -> None:
 
 
 def row_bytes(buffer: Buffer) -> tuple[int, int]:
-    """Rows and bytes of one row of a tensor's buffer; one row where the shape has none."""
+    """Rows and bytes of one row of a tensor's buffer (of the channels that are there at one time);
+    one row where the shape has none.
+    """
     assert buffer.dtype is not None
-    count = int(np.prod(buffer.shape)) * buffer.dtype.size_bytes
+    shape = (*buffer.shape[:-1], buffer.channels) if buffer.channels else buffer.shape
+    count = int(np.prod(shape)) * buffer.dtype.size_bytes
     rows = buffer.shape[1] if len(buffer.shape) == 4 and buffer.shape[0] == 1 else 1
     return rows, count // max(rows, 1)
 
@@ -104,10 +108,24 @@ class _Replay:
     def turn(self, step: Step, use: RowUse, turn: int) -> None:
         op = self.ops[step.op]
         reads: dict[str, list[Span]] = {}
-        for name, rows in zip(op.inputs, use.reads, strict=True):
+        inputs, held = op.inputs, None
+        if step.channels:
+            before = self.plan.expander_of(step)
+            expanding = row_use(self.graph, self.ops[before.op]) if before is not None else None
+            if before is None or expanding is None:
+                raise ValueError(f"{step.op!r} computes its rows in turns of its reader")
+            inputs, held = before.inputs[:1], self.whole(step.inputs[0])
+            use = composed(expanding, use)
+        for name, rows in zip(inputs, use.reads, strict=True):
             if rows is not None:
                 reads.setdefault(name, []).extend(self.rows(name, *rows[turn]))
         writes = []
+        if held is not None:
+            scratch = [self.whole(step.scratch)] if step.scratch else []
+            output = [span for name in step.outputs for span in self.rows(name, turn, turn + 1)]
+            for span in (*scratch, *output, *(span for spans in reads.values() for span in spans)):
+                self.apart(step, held, span)
+            self.write(held)
         if not use.accumulates:
             writes = [span for name in step.outputs for span in self.rows(name, turn, turn + 1)]
         elif turn == use.turns - 1:
@@ -119,7 +137,7 @@ class _Replay:
             for span in (*writes, *(span for spans in reads.values() for span in spans)):
                 self.apart(step, sums, span)
             self.write(sums)
-        self.call(step, op, reads, writes, rows_alike=use.is_aligned)
+        self.call(step, op, reads, writes, rows_alike=use.is_aligned and held is None)
 
     def call(
         self,

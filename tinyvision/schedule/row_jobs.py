@@ -11,9 +11,10 @@ from tinyvision.ir.ops import Op
 from tinyvision.kernels import choose
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import WINDOWED, RowUse, one_row, row_use
-from tinyvision.schedule.interleave import Stage
-from tinyvision.schedule.problem import Job, Problem
-from tinyvision.schedule.timeline import RowJob
+from tinyvision.schedule.costs import Pricing, price_list
+from tinyvision.schedule.interleave import RowJob, Stage
+from tinyvision.schedule.problem import Problem
+from tinyvision.schedule.slicing import Sliced, slicings
 from tinyvision.target.core import Core
 
 CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
@@ -22,25 +23,43 @@ CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 @dataclass(frozen=True)
 class RowProblem:
     """``views``: rows and bytes of a row of each storage; ``stages`` and ``kernels``: for each job
-    that can run row by row, how and with which kernels, fastest first.
+    that can run row by row, how and with which kernels, fastest first. ``pricing``: of all jobs.
+    ``sliced``: how jobs can compute their input themselves, narrow slices first.
     """
 
     views: tuple[tuple[int, int], ...]
     stages: dict[int, RowJob]
     kernels: dict[int, tuple[Kernel, ...]]
+    pricing: Pricing
+    sliced: dict[int, tuple[Sliced, ...]]
 
 
-def row_problem(graph: Graph, problem: Problem, candidates: CandidatesOf, core: Core) -> RowProblem:
-    """``problem`` is ``graph``'s; ``candidates`` must know the kernels of operators on one row."""
+def row_problem(
+    graph: Graph,
+    problem: Problem,
+    candidates: CandidatesOf,
+    core: Core,
+    recompute: bool = False,
+) -> RowProblem:
+    """``problem`` is ``graph``'s; ``candidates`` must know the kernels of operators on one row.
+    ``recompute``: also find which jobs can compute their input themselves.
+    """
     views = tuple(_view(graph, names[0]) for names in problem.members)
     stages, kernels = {}, {}
     for index, (op, job) in enumerate(zip(graph.ops, problem.jobs, strict=True)):
         use = row_use(graph, op)
         if use is None or not _fits(graph, problem, op):
             continue
-        kernels[index] = _kernels(graph, op, use, job, candidates, core)
+        kernels[index] = _kernels(graph, op, use, job.kernels, candidates, core)
         stages[index] = RowJob(Stage(use, job.reads, job.writes), _leads(use, kernels[index]))
-    return RowProblem(views, stages, kernels)
+
+    def of_slice(alone: Graph, part: Op, index: int) -> tuple[Kernel, ...]:
+        use, known = stages[index].stage.use, candidates(alone, part, core)
+        found = _kernels(alone, part, use, known, candidates, core)
+        return tuple(replace(k, flash_bytes=kernels[index][0].flash_bytes) for k in found)
+
+    sliced = slicings(graph, problem, stages, of_slice) if recompute else {}
+    return RowProblem(views, stages, kernels, price_list(graph, core), sliced)
 
 
 def _view(graph: Graph, name: str) -> tuple[int, int]:
@@ -61,18 +80,23 @@ def _fits(graph: Graph, problem: Problem, op: Op) -> bool:
 
 
 def _kernels(
-    graph: Graph, op: Op, use: RowUse, job: Job, candidates: CandidatesOf, core: Core
+    graph: Graph,
+    op: Op,
+    use: RowUse,
+    whole: tuple[Kernel, ...],
+    candidates: CandidatesOf,
+    core: Core,
 ) -> tuple[Kernel, ...]:
-    """Sums over rows have a kernel of their own, windows those of the whole operator, the others
-    those of an operator on one row.
+    """Sums over rows have a kernel of their own, windows those of the ``whole`` operator, the
+    others those of an operator on one row.
     """
     if use.accumulates:
         return (Kernel("mean_rows", "mean_rows"),)
     alone, single = graph, op
-    kernels = job.kernels
+    kernels = whole
     if use.is_aligned or not isinstance(op, WINDOWED):
         alone, single = one_row(graph, op)
-        flash_bytes = job.kernels[0].flash_bytes
+        flash_bytes = whole[0].flash_bytes
         kernels = tuple(
             replace(kernel, flash_bytes=flash_bytes) for kernel in candidates(alone, single, core)
         )

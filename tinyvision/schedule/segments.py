@@ -1,8 +1,7 @@
 """Which ranges of operators run row by row: the best cut of the order into segments.
 
 As in msf-CNN (Huang and Baccelli, NeurIPS 2025) every contiguous range is a candidate, and the best
-sequence of ranges is a shortest path; here no range recomputes anything, so the price of one is
-the overhead of its turns alone.
+sequence of ranges is a shortest path; the price of one is the cycles it takes.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from itertools import pairwise
 from math import inf
 
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.schedule.interleave import Stage
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import RowProblem
 from tinyvision.schedule.timeline import Range, Timeline
 
-TURN_CYCLES = 60
-"""What a turn costs beside the kernel, roughly: the call, and finding its rows."""
+Slices = tuple[tuple[int, int], ...]
+"""Positions that compute their input themselves, and channels at a time."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Ranges one after another; ``bound_bytes``: no layout of them can be smaller, nearly."""
+    """Ranges one after another; ``bound_bytes``: no layout of them can be smaller, nearly;
+    ``price``: estimated cycles.
+    """
 
     ranges: tuple[Range, ...]
     bound_bytes: int
@@ -34,17 +34,27 @@ class Cut:
 
 class Search:
     """The ranges of ``order`` and what each needs. ``rows_arrive``: the network's input comes row
-    by row where the first range streams it.
+    by row where the first range streams it. Streams may recompute what ``rows.sliced`` lists.
     """
 
     def __init__(
-        self, problem: Problem, rows: RowProblem, order: Sequence[int], rows_arrive: bool
+        self,
+        problem: Problem,
+        rows: RowProblem,
+        order: Sequence[int],
+        rows_arrive: bool,
     ) -> None:
         self.problem, self.rows, self.order = problem, rows, tuple(order)
         self.rows_arrive = rows_arrive
         self.lifetimes = problem.lifetimes(order)
         self.stages = {p: rows.stages[job] for p, job in enumerate(order) if job in rows.stages}
-        self._known: dict[tuple[int, int], int] = {}
+        position = {job: p for p, job in enumerate(order)}
+        self.sliced = {
+            position[job]: {option.channels: option for option in options}
+            for job, options in rows.sliced.items()
+        }
+        self.expander = {p: position[rows.sliced[order[p]][0].expander] for p in self.sliced}
+        self._known: dict[tuple[int, int, Slices], int] = {}
 
     # What a range needs
 
@@ -77,13 +87,22 @@ class Search:
 
     def least_bytes(self, first: int, end: int) -> int:
         """A quick bound of what a stream needs: rows under two windows, and what lies beside."""
+        free = {
+            option.held
+            for position in self.sliceable(first, end)
+            for option in self.sliced[position].values()
+        }
         total = 0
         for storage, (born, dies) in enumerate(self.lifetimes):
             if born < first and dies >= end:
                 total += self.problem.sizes[storage]
-            elif first <= born and dies < end and born < dies:
+            elif first <= born and dies < end and born < dies and storage not in free:
                 total += self._window_bytes[storage]
         return total
+
+    def sliceable(self, first: int, end: int) -> list[int]:
+        """The positions in a range that can compute their input themselves."""
+        return [p for p, e in self.expander.items() if first <= e and p < end]
 
     @cached_property
     def _window_bytes(self) -> list[int]:
@@ -98,15 +117,15 @@ class Search:
             count * row_bytes for count, (_, row_bytes) in zip(most, self.rows.views, strict=True)
         ]
 
-    def stream_bytes(self, first: int, end: int) -> int:
+    def stream_bytes(self, first: int, end: int, sliced: Slices = ()) -> int:
         """What positions ``[first, end)`` need as one stream, nearly; 0 where they cannot be."""
-        key = first, end
+        key = first, end, sliced
         if key not in self._known:
-            self._known[key] = self._stream_bytes(first, end)
+            self._known[key] = self._stream_bytes(*key)
         return self._known[key]
 
-    def _stream_bytes(self, first: int, end: int) -> int:
-        part = Range(first, end, True, self.arriving(first, end))
+    def _stream_bytes(self, first: int, end: int, sliced: Slices) -> int:
+        part = Range(first, end, True, self.arriving(first, end), sliced)
         try:
             timeline = self.timeline([part], {})
         except ValueError:
@@ -118,17 +137,52 @@ class Search:
         )
         return beside + timeline.load_bytes()
 
+    def thriftiest(self, first: int, end: int) -> Slices:
+        """The narrowest slices wherever there can be some."""
+        return tuple((p, min(self.sliced[p])) for p in self.sliceable(first, end))
+
+    def fitting(self, first: int, end: int, limit_bytes: int) -> Slices | None:
+        """With which slices, about the cheapest, the range fits as one stream, or None."""
+        needed = self.stream_bytes(first, end)
+        if 0 < needed <= limit_bytes:
+            return ()
+        slices = self.thriftiest(first, end)
+        if not needed or not slices or self.stream_bytes(first, end, slices) > limit_bytes:
+            return None
+        # Without slices, or else with wider ones, wherever that still fits, dearest first.
+        for position, channels in sorted(slices, key=lambda s: -self.slice_price(*s)):
+            rest = tuple(s for s in slices if s[0] != position)
+            wider = [c for c in self.sliced[position] if c > channels]
+            for width in (0, *sorted(wider, reverse=True)):
+                relaxed = tuple(sorted((*rest, (position, width)))) if width else rest
+                if self.stream_bytes(first, end, relaxed) <= limit_bytes:
+                    slices = relaxed
+                    break
+        return slices
+
     def timeline(self, ranges: Sequence[Range], chosen: dict[int, Kernel]) -> Timeline:
         """Lifetimes for ``ranges`` with the ``chosen`` kernels by position; else with those of the
         least scratch in streams, the fastest in layers.
         """
         streamed = {p for part in ranges if part.stream for p in range(part.first, part.end)}
+        sliced = {p: self.sliced[p][channels] for part in ranges for p, channels in part.sliced}
         kernels = [
             chosen.get(position) or self._default(index, position in streamed)
             for position, index in enumerate(self.order)
         ]
+        for position, option in sliced.items():
+            if position not in chosen:
+                pair = min(option.kernels, key=option.scratch_bytes)
+                kernels[self.expander[position]], kernels[position] = pair
         return Timeline(
-            self.problem, self.order, kernels, self.stages, self.rows.views, ranges, self.lifetimes
+            self.problem,
+            self.order,
+            kernels,
+            self.stages,
+            self.rows.views,
+            ranges,
+            self.lifetimes,
+            sliced,
         )
 
     def _default(self, index: int, streamed: bool) -> Kernel:
@@ -138,22 +192,37 @@ class Search:
 
     # What a range costs
 
-    def price(self, first: int, end: int) -> float:
-        """Cycles that a stream takes more than its operators as a whole, roughly."""
-        return sum(self._prices[position] for position in range(first, end))
+    def price(self, first: int, end: int, sliced: Slices = ()) -> float:
+        """Cycles that positions ``[first, end)`` take as one stream, estimated."""
+        more = sum(self.slice_price(position, channels) for position, channels in sliced)
+        return more + sum(self._row_cycles[position] for position in range(first, end))
+
+    def slice_price(self, position: int, channels: int) -> float:
+        """Cycles that it takes more to compute the input of ``position`` anew, in slices."""
+        option, expander = self.sliced[position][channels], self.expander[position]
+        cycles = min(self.rows.pricing.sliced(option, *pair) for pair in option.kernels)
+        return max(0.0, cycles - self._row_cycles[expander] - self._row_cycles[position])
 
     @cached_property
-    def _prices(self) -> dict[int, float]:
-        return {p: self._price(row_job.stage) for p, row_job in self.stages.items()}
+    def _row_cycles(self) -> dict[int, float]:
+        cycles = self.rows.pricing.cycles
+        return {
+            position: min(cycles(index, kernel, True) for kernel in self.rows.kernels[index])
+            for position, index in enumerate(self.order)
+            if position in self.stages
+        }
 
-    def _price(self, stage: Stage) -> float:
-        """Windows that overlap are read again for every row."""
-        storage = stage.reads[0]
-        reread = 0
-        if storage is not None and stage.use.reads[0]:
-            read = sum(end - first for first, end in stage.use.reads[0])
-            reread = max(0, read - self.rows.views[storage][0]) * self.rows.views[storage][1]
-        return stage.use.turns * TURN_CYCLES + 2.0 * reread
+    @cached_property
+    def _layer_cycles(self) -> list[list[float]]:
+        """For each position and kernel of its job the cycles of the operator as a whole."""
+        cycles, jobs = self.rows.pricing.cycles, self.problem.jobs
+        return [[cycles(index, k, False) for k in jobs[index].kernels] for index in self.order]
+
+    def layer_price(self, position: int, limit_bytes: int) -> float:
+        """Cycles of an operator as a whole with a kernel within the limit; infinite without one."""
+        needs, cycles = self.layer_needs[position], self._layer_cycles[position]
+        fitting = (c for need, c in zip(needs, cycles, strict=True) if need <= limit_bytes)
+        return min(fitting, default=inf)
 
     # The best sequence of ranges
 
@@ -171,7 +240,10 @@ class Search:
                     continue
                 if best[first] >= best[end] or self.least_bytes(first, end) >= best[end]:
                     continue
-                if needed := self.stream_bytes(first, end):
+                needed = self.stream_bytes(first, end)
+                if needed and (slices := self.thriftiest(first, end)):
+                    needed = min(needed, self.stream_bytes(first, end, slices))
+                if needed:
                     best[end] = min(best[end], max(best[first], needed))
         return int(best[count])
 
@@ -181,34 +253,40 @@ class Search:
         """
         count = len(self.order)
         best: list[tuple[float, int]] = [(0.0, 0)] + [(inf, 0)] * count
-        back: list[tuple[int, bool]] = [(0, False)] * (count + 1)
+        back: list[Range] = [Range(0, 0, False)] * (count + 1)
         for end in range(1, count + 1):
-            if min(self.layer_needs[end - 1]) <= limit_bytes:
-                best[end], back[end] = best[end - 1], (end - 1, False)
+            price = best[end - 1][0] + self.layer_price(end - 1, limit_bytes)
+            if price < inf:
+                best[end], back[end] = (price, best[end - 1][1]), Range(end - 1, end, False)
             for first in range(end - 1, -1, -1):
                 if first not in self.stages:
                     break
                 if end - first < 2 and self.arriving(first, end) is None:
                     continue
-                price = best[first][0] + self.price(first, end), best[first][1] + 1
-                if price >= best[end] or self.least_bytes(first, end) > limit_bytes:
+                rival = best[first][0] + self.price(first, end), best[first][1] + 1
+                if rival >= best[end] or self.least_bytes(first, end) > limit_bytes:
                     continue
-                needed = self.stream_bytes(first, end)
-                if 0 < needed <= limit_bytes:
-                    best[end], back[end] = price, (first, True)
+                slices = self.fitting(first, end, limit_bytes)
+                if slices is None:
+                    continue
+                rival = best[first][0] + self.price(first, end, slices), rival[1]
+                if rival < best[end]:
+                    arriving = self.arriving(first, end)
+                    best[end], back[end] = rival, Range(first, end, True, arriving, slices)
         if best[count][0] == inf:
             return None
-        return Cut(self._ranges(back, count), limit_bytes, best[count][0])
+        return Cut(_joined(back, count), limit_bytes, best[count][0])
 
-    def _ranges(self, back: Sequence[tuple[int, bool]], count: int) -> tuple[Range, ...]:
-        ranges: list[Range] = []
-        end = count
-        while end:
-            first, stream = back[end]
-            if not stream and ranges and not ranges[-1].stream:
-                ranges[-1] = Range(first, ranges[-1].end, False)
-            else:
-                arriving = self.arriving(first, end) if stream else None
-                ranges.append(Range(first, end, stream, arriving))
-            end = first
-        return tuple(reversed(ranges))
+
+def _joined(back: Sequence[Range], count: int) -> tuple[Range, ...]:
+    """The ranges that lead to ``count``; layers next to each other are one."""
+    ranges: list[Range] = []
+    end = count
+    while end:
+        part = back[end]
+        if not part.stream and ranges and not ranges[-1].stream:
+            ranges[-1] = Range(part.first, ranges[-1].end, False)
+        else:
+            ranges.append(part)
+        end = part.first
+    return tuple(reversed(ranges))

@@ -18,7 +18,7 @@ from tinyvision.schedule.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
-SLACK = 32
+SLACK = 64
 """Faster kernels and fewer turns may cost this fraction of the least peak."""
 LOOSER = (1.0, 1.01, 1.03, 1.06, 1.1, 1.15)
 """Bounds, as multiples of the least, for which cuts are placed: what needs least on paper does not
@@ -180,7 +180,13 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
     if timeline.load_bytes() > bound_bytes:
         return found
     for position, peak in timeline.turn_peaks().items():
-        beside = peak - align(timeline.kernels[position].scratch_bytes)
+        beside = peak - align(timeline.scratch_bytes(position))
+        if (option := timeline.sliced.get(position)) is not None:
+            for pair in option.kernels:
+                if beside + option.scratch_bytes(pair) <= bound_bytes:
+                    found[search.expander[position]], found[position] = pair
+                    break
+            continue
         for kernel in search.rows.kernels[search.order[position]]:
             if beside + align(kernel.scratch_bytes) <= bound_bytes:
                 found[position] = kernel

@@ -14,10 +14,11 @@ import numpy as np
 
 from tinyvision.ir.types import Array
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.schedule.interleave import ARRIVAL, Stage, interleave
+from tinyvision.schedule.interleave import ARRIVAL, RowJob, Stage, interleave
 from tinyvision.schedule.place import Clearance, Spans
 from tinyvision.schedule.plan import STATE_BYTES, align
 from tinyvision.schedule.problem import Problem
+from tinyvision.schedule.slicing import Sliced
 
 BEFORE = -1
 """The tick at which inputs that are fed whole are written."""
@@ -27,37 +28,15 @@ BEFORE = -1
 class Range:
     """The jobs ``[first, end)`` of an order, run one after another or (``stream``) row by row.
 
-    ``arriving``: the storage of a network input that comes row by row, or None.
+    ``arriving``: the storage of a network input that comes row by row, or None. ``sliced``: the
+    positions that compute their input themselves (``schedule.slicing``), and channels at a time.
     """
 
     first: int
     end: int
     stream: bool
     arriving: int | None = None
-
-
-@dataclass(frozen=True)
-class RowJob:
-    """A job as a stage of a stream; ``leads``: for each of its reads how far (``Kernel.overlap``)
-    an output row must lie below the input row that it may overlap.
-    """
-
-    stage: Stage
-    leads: tuple[int | None, ...]
-
-    @cached_property
-    def last_turns(self) -> tuple[Array, ...]:
-        """For each read the last turn that needs each row (-1: none)."""
-        result = []
-        for rows in self.stage.use.reads:
-            if rows is None:
-                result.append(np.zeros(0, np.int64))
-                continue
-            last = np.full(max(end for _, end in rows), -1, np.int64)
-            for turn, (first, end) in enumerate(rows):
-                last[first:end] = turn
-            result.append(last)
-        return tuple(result)
+    sliced: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +90,8 @@ class Timeline:
 
     ``kernels``: one for each position of the order. ``rows``: positions that can be stages.
     ``views``: rows and bytes of a row of every storage. ``lifetimes``: those of the whole order, of
-    which ``ranges`` may be a part; what lives beyond it lives until the end.
+    which ``ranges`` may be a part; what lives beyond it lives until the end. ``sliced``: of the
+    positions that compute their input themselves.
     Raises ValueError where an operator of a stream would have nothing to do.
     """
 
@@ -124,10 +104,13 @@ class Timeline:
         views: Sequence[tuple[int, int]],
         ranges: Sequence[Range],
         lifetimes: Sequence[tuple[int, int]],
+        sliced: Mapping[int, Sliced] | None = None,
     ) -> None:
         self.problem, self.order, self.kernels = problem, order, kernels
         self.rows, self.views, self.ranges = rows, views, ranges
-        self.lifetimes = lifetimes
+        self.lifetimes, self.sliced = lifetimes, sliced or {}
+        self.position = {job: position for position, job in enumerate(order)}
+        self.held: dict[int, tuple[Sliced, Parts]] = {}
         self.touched: set[int] = set()
         self.turns: list[tuple[int, ...]] = []
         self.diagonals: dict[tuple[int, int], Clearance] = {}
@@ -179,8 +162,11 @@ class Timeline:
     # Rows of several
 
     def _stream(self, part: Range) -> None:
-        positions = range(part.first, part.end)
-        stages = [self.rows[p].stage for p in positions]
+        sliced = {p: self.sliced[p] for p, _ in part.sliced}
+        silent = {self.position[found.expander] for found in sliced.values()}
+        positions = [p for p in range(part.first, part.end) if p not in silent]
+        jobs = {p: sliced[p].row if p in sliced else self.rows[p] for p in positions}
+        stages = [jobs[p].stage for p in positions]
         internal = self._internal(part)
         kept = frozenset(s for stage in stages for s in stage.writes) - internal
         arriving = None
@@ -188,7 +174,8 @@ class Timeline:
             arriving = part.arriving, self.views[part.arriving][0]
             internal |= {part.arriving}
         turns = interleave(stages, kept, arriving)
-        self.turns.append(turns)
+        steps = [position - part.first for position in positions]
+        self.turns.append(tuple(steps[k] if k != ARRIVAL else ARRIVAL for k in turns))
         sequence = np.array(turns, np.int64)
         at = [np.flatnonzero(sequence == k) + self._event for k in range(len(stages))]
         if not all(len(events) for events in at):
@@ -202,15 +189,26 @@ class Timeline:
             begin, end = 2 * self._event, 2 * (self._event + len(turns)) - 1
             self.states[part.first] = whole(STATE_BYTES, begin, end)
         self._event += len(turns)
-        for k, position in enumerate(positions):
-            self._births(position, at[k])
-        for k, position in enumerate(positions):
-            self._deaths(position, at[k])
-        for k, position in enumerate(positions):
-            if not stages[k].use.accumulates and len(self.rows[position].leads):
-                self._in_place(position, at[k], part)
-        for storage in internal:
+        for position, events in zip(positions, at, strict=True):
+            self._births(position, jobs[position].stage, events)
+            if position in sliced:
+                self._hold(sliced[position], events)
+        for position, events in zip(positions, at, strict=True):
+            self._deaths(jobs[position], events)
+        for position, events in zip(positions, at, strict=True):
+            job = jobs[position]
+            if not job.stage.use.accumulates and len(job.leads):
+                self._in_place(job, events, part)
+        for storage in internal - set(self.held):
             self.slots[storage] = self._ring(storage)
+
+    def _hold(self, found: Sliced, events: Array) -> None:
+        """The rows of some channels that turns compute for themselves."""
+        zero = np.zeros(len(events), np.int64)
+        parts = Parts(zero, zero + found.held_bytes, 2 * events, 2 * events + 1)
+        self.held[found.held] = found, parts
+        self.slots[found.held] = found.held_rows
+        self.touched.add(found.held)
 
     def _internal(self, part: Range) -> set[int]:
         """What is written and read inside alone."""
@@ -233,33 +231,36 @@ class Timeline:
         self._end[storage][:count] = ticks + 1
         self._end[storage][count:] = self._start[storage][count:] - 1
 
-    def _births(self, position: int, events: Array) -> None:
-        stage, kernel = self.rows[position].stage, self.kernels[position]
+    def _births(self, position: int, stage: Stage, events: Array) -> None:
         starts = events[-1:] if stage.use.accumulates else events
         for storage in stage.writes:
             self._born(storage, 2 * starts)
-        if kernel.scratch_bytes:
+        if scratch_bytes := self.scratch_bytes(position):
             zero = np.zeros(len(events), np.int64)
-            size = zero + kernel.scratch_bytes
+            size = zero + scratch_bytes
             self.scratch[position] = Parts(zero, size, 2 * events, 2 * events + 1)
         if stage.use.accumulates:
             size_bytes = stage.use.accumulator_bytes
             first, last = 2 * int(events[0]), 2 * int(events[-1]) + 1
             self.sums[position] = whole(size_bytes, first, last)
 
-    def _deaths(self, position: int, events: Array) -> None:
-        job = self.rows[position]
-        for storage, last_turns in zip(job.stage.reads, job.last_turns, strict=True):
-            if storage is not None:
-                # Turns beyond the last one taken read nothing.
-                known = last_turns[last_turns < len(events)]
-                rows = np.flatnonzero(known >= 0)
-                end = self._end[storage]
-                end[rows] = np.maximum(end[rows], 2 * events[known[rows]] + 1)
+    def scratch_bytes(self, position: int) -> int:
+        """Of a step of a stream."""
+        found = self.sliced.get(position)
+        if found is None:
+            return self.kernels[position].scratch_bytes
+        expander = self.position[found.expander]
+        return found.scratch_bytes((self.kernels[expander], self.kernels[position]))
 
-    def _in_place(self, position: int, events: Array, part: Range) -> None:
+    def _deaths(self, job: RowJob, events: Array) -> None:
+        for storage, last in zip(job.stage.reads, job.last_turns(len(events)), strict=True):
+            if storage is not None:
+                rows = np.flatnonzero(last >= 0)
+                end = self._end[storage]
+                end[rows] = np.maximum(end[rows], 2 * events[last[rows]] + 1)
+
+    def _in_place(self, job: RowJob, events: Array, part: Range) -> None:
         """Output rows that may lie over the input rows they are made of, which end with them."""
-        job = self.rows[position]
         (output,) = job.stage.writes[:1]
         for index, storage in enumerate(job.stage.reads):
             lead = job.leads[index]
@@ -292,6 +293,8 @@ class Timeline:
 
     def parts(self, storage: int) -> Parts:
         """Where and when rows of ``storage`` lie."""
+        if storage in self.held:
+            return self.held[storage][1]
         rows, row_bytes = self.views[storage]
         start, end = self._start[storage], self._end[storage]
         if rows == 1 or (storage not in self.slots and self._uniform(storage)):
@@ -316,9 +319,15 @@ class Timeline:
         return items
 
     def _item(self, storage: int) -> Item:
+        slots = 0 if storage in self.held else self.slots.get(storage, 0)
+        return Item(align(self.size_bytes(storage)), self.parts(storage), slots)
+
+    def size_bytes(self, storage: int) -> int:
+        """Memory for what there is of ``storage`` at one time."""
+        if storage in self.held:
+            return self.held[storage][0].held_bytes
         rows, row_bytes = self.views[storage]
-        slots = self.slots.get(storage, 0)
-        return Item(align((slots or rows) * row_bytes), self.parts(storage), slots)
+        return (self.slots.get(storage, 0) or rows) * row_bytes
 
     def load_bytes(self) -> int:
         """The most that is in use at one time of what the ranges touch, at least."""

@@ -1,0 +1,50 @@
+"""Estimated cycles: every core has some, and they follow the work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.networks import Builder
+from tinyvision import schedule
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.schedule.costs import Work, estimate, load_costs
+from tinyvision.target import CORES, board_names, load_board
+
+SOME = Work(macs=90_000, tail_macs=9_000, outputs=5_000, inputs=2_000, rows=20)
+
+
+@pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_every_core_has_costs(core, by_rows):
+    costs = load_costs(core)
+    for name, coefficients in costs.coefficients.items():
+        assert min(coefficients) >= 0 < max(coefficients), name
+    unknown = costs.cycles(Kernel("unheard", "unheard_of"), SOME, by_rows)
+    assert 0.05 < unknown / SOME.macs < 100
+
+
+def test_an_unknown_variant_costs_what_its_template_does():
+    costs = load_costs(CORES["cortex-m7"])
+    known = costs.cycles(Kernel("conv2d_1x1_dsp", "conv2d_1x1_dsp"), SOME)
+    assert costs.cycles(Kernel("conv2d_1x1_dsp", "conv2d_1x1_dsp_x64"), SOME) == known
+
+
+@pytest.mark.parametrize("name", board_names())
+@pytest.mark.parametrize("kind", ["layer", "stream"])
+def test_estimates_of_a_plan_follow_its_size(name, kind):
+    board = load_board(name)
+
+    def cycles(height):
+        net = Builder()
+        x = net.conv(net.input(1, height, 16, 4), 16, 3)
+        graph = net.graph(net.conv(net.depthwise(x), 8))
+        plan = schedule.plan(graph, board, macs_original=0, schedule=kind)
+        assert plan.step_cycles == estimate(graph, plan, board.core)
+        assert plan.to_json()["estimated_cycles"] == plan.estimated_cycles > plan.macs_graph / 32
+        faster = replace(plan, clock_mhz=2 * plan.clock_mhz)
+        assert faster.estimated_ms == plan.estimated_ms / 2
+        return plan.estimated_cycles
+
+    assert 1.7 < cycles(32) / cycles(16) < 2.3

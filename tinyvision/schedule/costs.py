@@ -1,0 +1,166 @@
+"""What kernels take on a core, in cycles: a few coefficients for each kernel, fitted on the virtual
+boards.
+
+``bench/calibrate_costs.py`` fits them; ``costs.json`` holds them, with their errors. An estimate,
+good enough to choose by; what a network takes says ``profile``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tinyvision.ir.graph import Graph
+from tinyvision.ir.macs import macs
+from tinyvision.ir.ops import Conv2D, Op
+from tinyvision.kernels.conv2d import BLOCK_PIXELS
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.rows import row_use
+from tinyvision.kernels.window import window
+from tinyvision.schedule.plan import Plan, Step
+from tinyvision.schedule.slicing import Sliced, recomputed
+from tinyvision.target.core import Core
+
+TABLE = Path(__file__).with_name("costs.json")
+BY_ROWS = "/rows"
+"""Ends the name of a kernel where a stream calls it row by row."""
+ANY = "any"
+"""The coefficients of kernels that are not in the table."""
+ROUGHLY = (1.0, 0.0, 8.0, 1.0, 300.0, 100.0)
+"""Those where there is no table to speak of."""
+COPY_CYCLES = 1.5
+"""For each byte of a slice that is put into its row."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do: multiplications, those of them for pixels that fill no block of four
+    (the last of a row), elements to write and (largest of the inputs) to read, output rows (turns,
+    where rows are added up), calls.
+    """
+
+    macs: float
+    tail_macs: float
+    outputs: float
+    inputs: float
+    rows: float
+    calls: float = 1.0
+
+    @property
+    def amounts(self) -> tuple[float, ...]:
+        return self.macs, self.tail_macs, self.outputs, self.inputs, self.rows, self.calls
+
+    def times(self, factor: float, calls: float) -> Work:
+        """All of it ``factor`` times, every row in so many ``calls``."""
+        return Work(
+            factor * self.macs,
+            factor * self.tail_macs,
+            factor * self.outputs,
+            factor * calls * self.inputs,
+            factor * calls * self.rows,
+            calls,
+        )
+
+
+def work(graph: Graph, op: Op, by_rows: bool) -> Work:
+    """One run of the whole operator."""
+    outputs = graph.output_tensors(op)
+    largest = max((x.elements for x in graph.input_tensors(op) if not x.is_constant), default=0)
+    use = row_use(graph, op)
+    count, shape = macs(graph, op), outputs[0].shape
+    pixels = shape[2] if len(shape) == 4 else 1
+    if isinstance(op, Conv2D) and not by_rows and window(graph, op).is_pointwise:
+        pixels *= shape[1]
+    return Work(
+        count,
+        count * (pixels % BLOCK_PIXELS) / pixels,
+        sum(y.elements for y in outputs),
+        largest,
+        use.turns if use is not None else 1,
+    )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """``coefficients``: for each kernel (see ``key``) the cycles of each of ``Work.amounts``."""
+
+    coefficients: Mapping[str, tuple[float, ...]]
+
+    def cycles(self, kernel: Kernel, amount: Work, by_rows: bool = False) -> float:
+        """``by_rows``: in a stream, turns included. A kernel that is not in the table costs what
+        the operator's other kernels do, or what any does.
+        """
+        found = self.coefficients.get(key(kernel.variant, by_rows))
+        found = found or self.coefficients.get(key(kernel.template, by_rows))
+        found = found or self.coefficients.get(key(ANY, by_rows), ROUGHLY)
+        return sum(c * n for c, n in zip(found, amount.amounts, strict=True))
+
+
+def key(variant: str, by_rows: bool) -> str:
+    """The name of a kernel in the table."""
+    return variant + BY_ROWS if by_rows else variant
+
+
+@lru_cache
+def load_costs(core: Core) -> Costs:
+    """The table of ``core``, or of the one in the table that is most like it."""
+    table = json.loads(TABLE.read_text(encoding="utf-8"))["cores"]
+
+    def likeness(name: str) -> tuple[bool, ...]:
+        known = table[name]
+        return name == core.name, known["dsp"] == core.dsp, known["mve"] == core.mve
+
+    kernels = table[max(table, key=likeness)]["kernels"] if table else {}
+    return Costs({name: tuple(entry["cycles"]) for name, entry in kernels.items()})
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """What the operators of one graph take on one core."""
+
+    costs: Costs
+    works: tuple[tuple[Work, Work], ...]
+    """As a whole and by rows."""
+
+    def cycles(self, index: int, kernel: Kernel, by_rows: bool) -> float:
+        return self.costs.cycles(kernel, self.works[index][by_rows], by_rows)
+
+    def sliced(self, found: Sliced, expanding: Kernel, reading: Kernel) -> float:
+        """Of a job of a stream that computes its input itself, both kernels."""
+        before = self.works[found.expander][True].times(found.factor, found.slices)
+        after = self.works[found.reader][True].times(1.0, found.slices)
+        cycles = self.costs.cycles(expanding, before, True)
+        return cycles + self.costs.cycles(reading, after, True) + COPY_CYCLES * after.outputs
+
+
+def price_list(graph: Graph, core: Core) -> Pricing:
+    works = tuple((work(graph, op, False), work(graph, op, True)) for op in graph.ops)
+    return Pricing(load_costs(core), works)
+
+
+def estimate(graph: Graph, plan: Plan, core: Core) -> tuple[float, ...]:
+    """Cycles of each step of ``plan``, which is of ``graph``, on ``core``."""
+    costs = load_costs(core)
+    ops = {op.name: op for op in graph.ops}
+    cycles = []
+    for index, step in enumerate(plan.steps):
+        by_rows = plan.segment_of(index).is_stream
+        amount = work(graph, ops[step.op], by_rows)
+        more = 0.0
+        if step.channels:
+            slices = -(-graph.tensor(step.outputs[0]).shape[3] // step.channels)
+            amount = amount.times(_again(graph, plan, ops, step), slices)
+            more = COPY_CYCLES * amount.outputs if plan.expander_of(step) else 0.0
+        cycles.append(costs.cycles(step.kernel, amount, by_rows) + more)
+    return tuple(cycles)
+
+
+def _again(graph: Graph, plan: Plan, ops: Mapping[str, Op], step: Step) -> float:
+    """How often the rows of a step with slices are computed."""
+    reader = next((s for s in plan.steps if plan.expander_of(s) == step), None)
+    expanding = row_use(graph, ops[step.op])
+    reading = row_use(graph, ops[reader.op]) if reader is not None else None
+    return recomputed(expanding, reading) if expanding and reading else 1.0
