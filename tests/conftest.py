@@ -18,3 +18,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the emitted text over the golden files"
     )
+    parser.addoption(
+        "--zoo", action="store_true", help="every network of the zoo, also at full size; an hour"
+    )

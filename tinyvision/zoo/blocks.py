@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from functools import singledispatch
 from itertools import count
+from math import prod, sqrt
 from typing import Any
 
 import keras
 from keras import layers
 
-from tinyvision.zoo.describe import Activation, Block, Conv, InvertedResidual, Network, rounded
+from tinyvision.zoo.describe import (
+    Activation,
+    Block,
+    Conv,
+    ConvNeXt,
+    Fire,
+    Ghost,
+    Grouped,
+    InvertedResidual,
+    MaxPool,
+    Network,
+    Residual,
+    Separable,
+    Shuffle,
+    rounded,
+)
 
 Size = int | tuple[int, int]
 
@@ -22,8 +38,13 @@ class Maker:
     def __init__(self, seed: int | None) -> None:
         self._seeds = None if seed is None else count(seed * 1_000_003)
 
-    def initial(self) -> keras.initializers.Initializer:
+    def initial(self, taps: int = 0) -> keras.initializers.Initializer:
+        """He's; for a depthwise convolution of so many ``taps``, whose fan-in Keras takes for all
+        channels together, which makes an untrained network's activations vanish.
+        """
         seed = None if self._seeds is None else next(self._seeds)
+        if taps:
+            return keras.initializers.RandomNormal(stddev=sqrt(2 / taps), seed=seed)
         return keras.initializers.HeNormal(seed=seed)
 
     def normalized(self, x: Any, name: str, activation: Activation) -> Any:
@@ -65,13 +86,40 @@ class Maker:
             stride,
             padding="same",
             use_bias=False,
-            depthwise_initializer=self.initial(),
+            depthwise_initializer=self.initial(taps=prod(rows_and_columns(kernel))),
             name=f"{name}_depthwise",
         )(x)
         return self.normalized(x, name, activation)
 
+    def squeezed(self, x: Any, name: str) -> Any:
+        """Squeeze-and-excitation (arXiv:1709.01507) to a quarter, by a hard sigmoid."""
+        channels = x.shape[-1]
+        y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+        for part, units, activation in (
+            ("down", rounded(channels / 4), "relu"),
+            ("up", channels, "hard_sigmoid"),
+        ):
+            y = layers.Conv2D(
+                units,
+                1,
+                activation=activation,
+                kernel_initializer=self.initial(),
+                name=f"{name}_{part}",
+            )(y)
+        return layers.Multiply(name=f"{name}_scale")([x, y])
+
+    def joined(self, x: Any, y: Any, name: str, stride: Size) -> Any:
+        """ReLU of the sum of ``y`` and ``x``, or a projection of ``x`` where shapes differ."""
+        if x.shape != y.shape:
+            x = self.conv(x, f"{name}_shortcut", y.shape[-1], 1, stride)
+        return activate(layers.Add(name=f"{name}_add")([x, y]), name, Activation.RELU)
+
     def dense(self, x: Any, name: str, units: int) -> Any:
         return layers.Dense(units, kernel_initializer=self.initial(), name=name)(x)
+
+
+def rows_and_columns(size: Size) -> tuple[int, int]:
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def activate(x: Any, name: str, activation: Activation) -> Any:
@@ -97,15 +145,101 @@ def _(block: Conv, x: Any, name: str, make: Maker) -> Any:
 
 @apply.register
 def _(block: InvertedResidual, x: Any, name: str, make: Maker) -> Any:
-    inside, y = x, x
+    y = x
     if block.expansion != 1:
         middle = rounded(x.shape[-1] * block.expansion)
         y = make.conv(y, f"{name}_expand", middle, activation=block.activation)
     y = make.depthwise(y, name, block.kernel, block.stride, block.activation)
+    if block.squeeze:
+        y = make.squeezed(y, f"{name}_squeeze")
     y = make.conv(y, f"{name}_project", block.channels)
-    if y.shape == inside.shape:
-        y = layers.Add(name=f"{name}_add")([inside, y])
-    return y
+    return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
+
+
+@apply.register
+def _(block: Separable, x: Any, name: str, make: Maker) -> Any:
+    x = make.depthwise(x, name, block.kernel, block.stride, block.activation)
+    return make.conv(x, f"{name}_pointwise", block.channels, activation=block.activation)
+
+
+@apply.register
+def _(block: MaxPool, x: Any, name: str, make: Maker) -> Any:
+    return layers.MaxPooling2D(block.kernel, block.stride, "same", name=f"{name}_pool")(x)
+
+
+@apply.register
+def _(block: Residual, x: Any, name: str, make: Maker) -> Any:
+    y = make.conv(x, f"{name}_first", block.channels, 3, block.stride, Activation.RELU)
+    y = make.conv(y, f"{name}_second", block.channels, 3)
+    return make.joined(x, y, name, block.stride)
+
+
+@apply.register
+def _(block: Fire, x: Any, name: str, make: Maker) -> Any:
+    few, half = rounded(block.channels / 8), block.channels // 2
+    x = make.conv(x, f"{name}_squeeze", few, activation=Activation.RELU)
+    narrow = make.conv(x, f"{name}_narrow", half, activation=Activation.RELU)
+    wide = make.conv(x, f"{name}_wide", half, 3, activation=Activation.RELU)
+    return layers.Concatenate(name=f"{name}_concat")([narrow, wide])
+
+
+@apply.register
+def _(block: Shuffle, x: Any, name: str, make: Maker) -> Any:
+    half, relu = block.channels // 2, Activation.RELU
+    if block.stride == 1:
+        left, y = keras.ops.split(x, 2, axis=-1)
+    else:
+        left = make.depthwise(x, f"{name}_left", 3, block.stride)
+        left = make.conv(left, f"{name}_left_pointwise", half, activation=relu)
+        y = x
+    y = make.conv(y, f"{name}_first", half, activation=relu)
+    y = make.depthwise(y, name, 3, block.stride)
+    y = make.conv(y, f"{name}_second", half, activation=relu)
+    y = layers.Concatenate(name=f"{name}_concat")([left, y])
+    rows, columns, channels = y.shape[1:]
+    y = layers.Reshape((rows, columns, 2, channels // 2), name=f"{name}_halves")(y)
+    y = layers.Permute((1, 2, 4, 3), name=f"{name}_shuffle")(y)
+    return layers.Reshape((rows, columns, channels), name=f"{name}_shuffled")(y)
+
+
+@apply.register
+def _(block: Ghost, x: Any, name: str, make: Maker) -> Any:
+    y = _ghost(x, f"{name}_expand", rounded(x.shape[-1] * block.expansion), Activation.RELU, make)
+    if block.stride != 1:
+        y = make.depthwise(y, name, block.kernel, block.stride)
+    if block.squeeze:
+        y = make.squeezed(y, f"{name}_squeeze")
+    y = _ghost(y, f"{name}_project", block.channels, Activation.NONE, make)
+    if x.shape != y.shape:
+        x = make.depthwise(x, f"{name}_shortcut", block.kernel, block.stride)
+        x = make.conv(x, f"{name}_shortcut_pointwise", block.channels)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _ghost(x: Any, name: str, channels: int, activation: Activation, make: Maker) -> Any:
+    own = make.conv(x, f"{name}_own", channels // 2, activation=activation)
+    ghost = make.depthwise(own, f"{name}_ghost", 3, activation=activation)
+    return layers.Concatenate(name=f"{name}_concat")([own, ghost])
+
+
+@apply.register
+def _(block: Grouped, x: Any, name: str, make: Maker) -> Any:
+    groups = max(1, block.channels // block.group_channels)
+    y = make.conv(x, f"{name}_first", block.channels, activation=Activation.RELU)
+    y = make.conv(
+        y, f"{name}_grouped", block.channels, 3, block.stride, Activation.RELU, groups=groups
+    )
+    y = make.conv(y, f"{name}_last", block.channels)
+    return make.joined(x, y, name, block.stride)
+
+
+@apply.register
+def _(block: ConvNeXt, x: Any, name: str, make: Maker) -> Any:
+    y = make.depthwise(x, name, block.kernel)
+    middle = rounded(x.shape[-1] * block.expansion)
+    y = make.conv(y, f"{name}_expand", middle, activation=Activation.RELU6)
+    y = make.conv(y, f"{name}_project", x.shape[-1])
+    return layers.Add(name=f"{name}_add")([x, y])
 
 
 def construct(
@@ -120,5 +254,5 @@ def construct(
     x = layers.GlobalAveragePooling2D(name="mean")(x)
     if network.hidden:
         x = make.dense(x, "hidden", network.hidden)
-        x = layers.Activation("hard_swish", name="hidden_hard_swish")(x)
+        x = activate(x, "hidden", network.hidden_activation)
     return keras.Model(image, make.dense(x, "logits", classes), name=name.replace(".", "_"))

@@ -42,15 +42,108 @@ class InvertedResidual:
     squeeze: bool = False
 
 
-Block = Conv | InvertedResidual
+@dataclass(frozen=True, kw_only=True)
+class Separable:
+    """Depthwise, then pointwise convolution, each with its activation (MobileNetV1)."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    activation: Activation = Activation.RELU6
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool:
+    kernel: int = 3
+    stride: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residual:
+    """Two 3×3 convolutions and a shortcut (ResNet, arXiv:1512.03385, figure 2)."""
+
+    channels: int
+    stride: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fire:
+    """A pointwise squeeze to an eighth of the channels; half of the channels from a 1×1, half
+    from a 3×3 convolution of it (SqueezeNet, arXiv:1602.07360, section 3.2).
+    """
+
+    channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffle:
+    """ShuffleNetV2's unit (arXiv:1807.11164, figure 3): half of the channels through three
+    convolutions, or with stride 2 all of them through two branches; then halves interleaved.
+    """
+
+    channels: int
+    stride: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ghost:
+    """GhostNet's bottleneck (arXiv:1911.11907, figure 3): of each pointwise convolution only half
+    of the channels are computed; a depthwise convolution of those makes the other half.
+    """
+
+    channels: int
+    expansion: float
+    kernel: int = 3
+    stride: int = 1
+    squeeze: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouped:
+    """RegNetX's block (arXiv:2003.13678, section 4.1): a residual bottleneck of ratio 1 around a
+    3×3 convolution in groups of ``group_channels``.
+    """
+
+    channels: int
+    stride: int = 1
+    group_channels: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvNeXt:
+    """ConvNeXt's block (arXiv:2201.03545, figure 4) with batch norm and ReLU6 instead of layer
+    norm and GELU, which have no int8 form: depthwise, pointwise out and back, shortcut.
+    """
+
+    kernel: int = 7
+    expansion: float = 4
+
+
+Block = (
+    Conv
+    | InvertedResidual
+    | Separable
+    | MaxPool
+    | Residual
+    | Fire
+    | Shuffle
+    | Ghost
+    | Grouped
+    | ConvNeXt
+)
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the authors report: millions of MACs and of parameters."""
+    """What the authors report: millions of MACs and of parameters, of the network at ``width``
+    and ``resolution`` (None: those of the description). None where theirs counts something else.
+    """
 
-    mmacs: float
-    mparams: float
+    mmacs: float | None
+    mparams: float | None
+    resolution: int | None = None
+    width: float | None = None
+    classes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +160,7 @@ class Network:
     image_channels: int = 3
     classes: int = 1000
     hidden: int = 0
+    hidden_activation: Activation = Activation.RELU6
     published: Published | None = None
 
     def scaled(self, width: float) -> Network:
@@ -85,6 +179,6 @@ def rounded(channels: float, divisor: int = 8) -> int:
 
 
 def _scaled(block: Block, width: float) -> Block:
-    if width == 1.0:
+    if width == 1.0 or isinstance(block, MaxPool | ConvNeXt):
         return block
     return replace(block, channels=rounded(block.channels * width))
