@@ -199,6 +199,7 @@ def verify(
     seed: int = 0,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    patches: tuple[int, int] | None = None,
     input_rows: bool = True,
     out: Path | None = None,
     sanitize: bool = False,
@@ -210,7 +211,7 @@ def verify(
     ``samples`` are drawn from ``seed``. ``sanitize``: also watch every access on the virtual board
     and give ``findings``, one text each.
     """
-    compiled = _compiled(model, board, schedule_kind, sram_limit, input_rows)
+    compiled = _compiled(model, board, schedule_kind, sram_limit, input_rows, patches)
     source = compiled.model.graph
     drawn = sampling.read(inputs, source) if inputs else sampling.draw(source, samples, seed)
     oracle = oracle_for(source, compiled.model.data)
@@ -263,12 +264,13 @@ def profile(
     where: Where = Where(),
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    patches: tuple[int, int] | None = None,
     input_rows: bool = True,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[Compiled, Profile]:
     """Time and memory of one inference on random input, layer by layer."""
-    compiled = _compiled(model, board, schedule_kind, sram_limit, input_rows)
+    compiled = _compiled(model, board, schedule_kind, sram_limit, input_rows, patches)
     drawn = sampling.draw(compiled.model.graph, 1)
     layers = len(compiled.plan.units)
     with serial_target(compiled, where, out, progress) as (target, twin):
@@ -289,6 +291,7 @@ def annotate(
     *,
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
+    patches: tuple[int, int] | None = None,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -297,7 +300,7 @@ def annotate(
     ``macs_per_cycle_limit``, ``stalls``, ``basis``, and ``functions``, a list of what
     ``HotFunction.to_json`` gives.
     """
-    compiled = _compiled(model, board, schedule_kind, sram_limit)
+    compiled = _compiled(model, board, schedule_kind, sram_limit, patches=patches)
     count = len(compiled.plan.units)
     index = _layer_index([compiled.plan.unit_name(unit) for unit in range(count)], layer)
     if not has_model(compiled.board):
@@ -364,9 +367,15 @@ def _compiled(
     schedule_kind: str,
     sram_limit: int | None,
     input_rows: bool = True,
+    patches: tuple[int, int] | None = None,
 ) -> Compiled:
     if isinstance(model, Compiled):
         return model
     return plan(
-        model, board, schedule_kind=schedule_kind, sram_limit=sram_limit, input_rows=input_rows
+        model,
+        board,
+        schedule_kind=schedule_kind,
+        sram_limit=sram_limit,
+        input_rows=input_rows,
+        patches=patches,
     )

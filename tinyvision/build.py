@@ -90,11 +90,13 @@ def plan(
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
     input_rows: bool = True,
+    patches: tuple[int, int] | None = None,
 ) -> Compiled:
     """Optimises and schedules, without compiling anything; raises FitError if it does not fit.
 
     ``input_rows``: a streaming schedule may take the input row by row (``push_rows`` in the
-    generated code) instead of keeping it in memory.
+    generated code) instead of keeping it in memory. ``patches``: rows and columns of tiles of the
+    schedule "patch", or None for those that need least memory.
     """
     loaded = model if isinstance(model, Model) else load(model)
     target = board if isinstance(board, Board) else load_board(board)
@@ -106,6 +108,7 @@ def plan(
         schedule=schedule_kind,
         sram_limit=sram_limit,
         rows_arrive=input_rows,
+        patches=patches,
     )
     return Compiled(loaded, graph, planned, target)
 
@@ -131,6 +134,7 @@ def build(
     schedule_kind: str = "auto",
     sram_limit: int | None = None,
     input_rows: bool = True,
+    patches: tuple[int, int] | None = None,
     progress: Progress = silent,
 ) -> Built:
     """Writes the PlatformIO project (default ``build/BOARD``) and builds its firmware."""
@@ -139,7 +143,12 @@ def build(
         model
         if isinstance(model, Compiled)
         else plan(
-            model, board, schedule_kind=schedule_kind, sram_limit=sram_limit, input_rows=input_rows
+            model,
+            board,
+            schedule_kind=schedule_kind,
+            sram_limit=sram_limit,
+            input_rows=input_rows,
+            patches=patches,
         )
     )
     if compiled.board.hardware is not None:

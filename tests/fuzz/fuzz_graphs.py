@@ -23,6 +23,7 @@ import numpy as np
 
 from tests.support.random_cuts import random_cut_plan
 from tests.support.random_graphs import random_graph, random_inputs
+from tests.support.random_patches import random_patch_plan
 from tinyvision.codegen import emit
 from tinyvision.device.host import HostModel, HostProgram
 from tinyvision.errors import FitError, ModelError
@@ -66,8 +67,9 @@ def generator(seed: int, number: int) -> np.random.Generator:
 
 
 def cases(seed: int, number: int) -> Iterator[Case]:
-    """The plans of graph ``number``: the usual one, where there is one a tighter one, and one with
-    random streams. None where every output is constant, which the scheduler refuses.
+    """The plans of graph ``number``: the usual one, where there is one a tighter one, and one each
+    with random streams and random patches. None where every output is constant, which the scheduler
+    refuses.
     """
     rng = generator(seed, number)
     original = random_graph(rng, int(rng.integers(1, 12)))
@@ -83,6 +85,8 @@ def cases(seed: int, number: int) -> Iterator[Case]:
     with suppress(FitError):
         plans.append(plan(optimized, board, macs_original=macs, sram_limit=limit))
     plans.append(random_cut_plan(optimized, board, rng, rows_arrive=bool(rng.random() < 0.6)))
+    if (patched := random_patch_plan(optimized, board, rng)) is not None:
+        plans.append(patched)
     for index, chosen in enumerate(plans):
         named = replace(optimized, name=f"graph{number}_{index}")
         yield Case(number, original, named, chosen, board)

@@ -54,6 +54,8 @@ def test_help_has_an_example(command):
         ("plan",),
         ("plan", DIGITS),
         ("plan", DIGITS, "--board", "stm32h7", "--sram", "lots"),
+        ("plan", DIGITS, "--board", "stm32h7", "--schedule", "patch", "--patches", "3"),
+        ("plan", DIGITS, "--board", "stm32h7", "--patches", "3x3"),
         ("verify", DIGITS, "--board", "stm32h7", "--virtual", "--host"),
         ("profile", DIGITS, "--board", "stm32h7", "--virtual", "--port", "x"),
         ("flash", "--board", "stm32h7", "--virtual", "--port", "x"),

@@ -46,7 +46,15 @@ OutOpt = Annotated[
     Path | None, typer.Option("--out", "-o", help="The PlatformIO project; default build/BOARD.")
 ]
 ScheduleOpt = Annotated[
-    str, typer.Option("--schedule", help="How memory is scheduled: auto, layer or stream.")
+    str, typer.Option("--schedule", help="How memory is scheduled: auto, layer, stream or patch.")
+]
+PatchesOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--patches",
+        metavar="RxC",
+        help="Rows and columns of tiles for --schedule patch; default: what needs least memory.",
+    ),
 ]
 SramOpt = Annotated[
     str | None,
@@ -99,6 +107,20 @@ def byte_count(text: str | None) -> int | None:
     if not digits.isdecimal():
         raise typer.BadParameter(f"{text!r} is no number of bytes; write 65536, 64K or 1M")
     return int(digits) * unit
+
+
+def grid_of(text: str | None, schedule: str) -> tuple[int, int] | None:
+    """``3x3`` as rows and columns of tiles."""
+    if text is None:
+        return None
+    rows, _, columns = text.strip().lower().partition("x")
+    if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
+        raise typer.BadParameter(
+            f"{text!r} is no grid; write 2x2, or 3x4: three rows of four tiles"
+        )
+    if schedule != "patch":
+        raise typer.BadParameter("--patches needs --schedule patch")
+    return int(rows), int(columns)
 
 
 def resolve_model(model: Path | None) -> Path:

@@ -12,6 +12,7 @@ from tinyvision.codegen import self_test
 from tinyvision.codegen.instances import build
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
 from tinyvision.codegen.names import c_identifier
+from tinyvision.codegen.patches import PatchBuilder, PatchCode
 from tinyvision.codegen.picture import picture
 from tinyvision.codegen.render import checked_context, render, render_kernel
 from tinyvision.codegen.streams import Stream, StreamBuilder, arrival
@@ -45,7 +46,9 @@ class Argument:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer function: a comment, and one call or the turns of a stream."""
+    """One layer function: a comment, and one call, the turns of a stream, or the tiles of a
+    patch.
+    """
 
     index: int
     name: str
@@ -54,6 +57,7 @@ class Layer:
     function: str = ""
     arguments: tuple[Argument, ...] = ()
     stream: Stream | None = None
+    patch: PatchCode | None = None
 
 
 @dataclass(frozen=True)
@@ -155,19 +159,22 @@ def _layers(
     layers: list[Layer] = []
     constants: list[tuple[str, ConstArg]] = []
     streams = StreamBuilder(graph, plan, banks, kernels.add, constants)
+    patches = PatchBuilder(graph, plan, banks, kernels.add, constants)
     for index, (first, last) in enumerate(plan.units):
         prefix = f"tv_{model}_l{index:02d}"
         step, segment = plan.steps[first], plan.segment_of(first)
         op = ops[step.op]
-        if segment.is_stream:
+        if segment.is_one:
             end = ops[plan.steps[last].op]
+            what = "Rows" if segment.is_stream else "Tiles"
             layers.append(
                 Layer(
                     index=index,
                     name=plan.unit_name(index),
-                    title=f"Rows of {plan.unit_name(index)}",
+                    title=f"{what} of {plan.unit_name(index)}",
                     shapes=_shapes(graph, op.inputs, end.outputs),
-                    stream=streams.stream(index, segment, prefix),
+                    stream=streams.stream(index, segment, prefix) if segment.is_stream else None,
+                    patch=patches.patch(index, segment, prefix) if segment.is_patch else None,
                 )
             )
             continue

@@ -9,7 +9,8 @@ from tinyvision.codegen.instances import build, mean_rows
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Op, Pad
-from tinyvision.kernels.rows import RowUse, one_row, row_use, window_rows
+from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.rows import one_row, row_use, window_rows
 from tinyvision.schedule.interleave import ARRIVAL
 from tinyvision.schedule.plan import Plan, Segment, Step
 from tinyvision.schedule.replay import row_bytes
@@ -127,6 +128,29 @@ def arrival(graph: Graph, plan: Plan, banks: Mapping[str, int]) -> Arrival | Non
     )
 
 
+def row_instance(graph: Graph, op: Op, kernel: Kernel) -> tuple[str, Instance, Window]:
+    """How a row of ``op``'s output comes about: the style of the step, the call, and its window."""
+    use = row_use(graph, op)
+    assert use is not None
+    nothing = Window(1, 0, 1, 1, 1)
+    if use.accumulates:
+        return "sums", mean_rows.build(graph, op, kernel), nothing
+    height = graph.tensor(op.inputs[0]).shape[1]
+    if isinstance(op, Pad):
+        window = Window(1, op.pads[1][0], 1, 1, height)
+        return "pad", build(*one_row(graph, op), kernel), window
+    if use.is_aligned:
+        return "rows", build(*one_row(graph, op), kernel), nothing
+    assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
+    instance = build(graph, op, kernel)
+    instance = Instance(instance.args, {**instance.context, "rows_only": 1})
+    stride, top, _ = window_rows(graph, op)
+    if isinstance(op, (AveragePool2D, MaxPool2D)):
+        return "pool", instance, Window(stride, top, op.window[0], 1, height)
+    taps = graph.tensor(op.inputs[1]).shape[1]
+    return "window", instance, Window(stride, top, taps, op.dilation[0], height)
+
+
 class StreamBuilder:
     """Builds the streams of one plan. ``add_kernel`` and ``constants`` collect what they need."""
 
@@ -167,9 +191,7 @@ class StreamBuilder:
 
     def _step(self, step: Step, prefix: str) -> StreamStep:
         op = self.ops[step.op]
-        use = row_use(self.graph, op)
-        assert use is not None
-        style, instance, window = self._instance(step, op, use)
+        style, instance, window = row_instance(self.graph, op, step.kernel)
         function = self.add_kernel(step.kernel.template, instance.context)
         arguments: list[Place | str] = []
         for arg in instance.args:
@@ -194,26 +216,6 @@ class StreamBuilder:
             value=op.value & 0xFF if isinstance(op, Pad) else 0,
             size_bytes=row_bytes(self.plan.buffers[op.outputs[0]])[1],
         )
-
-    def _instance(self, step: Step, op: Op, use: RowUse) -> tuple[str, Instance, Window]:
-        nothing = Window(1, 0, 1, 1, 1)
-        if use.accumulates:
-            return "sums", mean_rows.build(self.graph, op, step.kernel), nothing
-        if isinstance(op, Pad):
-            height = self.graph.tensor(op.inputs[0]).shape[1]
-            window = Window(1, op.pads[1][0], 1, 1, height)
-            return "pad", build(*one_row(self.graph, op), step.kernel), window
-        if use.is_aligned:
-            return "rows", build(*one_row(self.graph, op), step.kernel), nothing
-        assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
-        instance = build(self.graph, op, step.kernel)
-        instance = Instance(instance.args, {**instance.context, "rows_only": 1})
-        stride, top, _ = window_rows(self.graph, op)
-        height = self.graph.tensor(op.inputs[0]).shape[1]
-        if isinstance(op, (AveragePool2D, MaxPool2D)):
-            return "pool", instance, Window(stride, top, op.window[0], 1, height)
-        taps = self.graph.tensor(op.inputs[1]).shape[1]
-        return "window", instance, Window(stride, top, taps, op.dilation[0], height)
 
     def _place(self, name: str, written: bool) -> Place:
         buffer = self.plan.buffers[name]

@@ -122,9 +122,11 @@ def _layer(plan: Plan, index: int, cost: LayerCost, share: float, counted: bool)
     """``counted``: whether instructions are known."""
     steps = plan.steps[plan.units[index][0] : plan.units[index][1] + 1]
     kind, kernel = steps[0].kind, steps[0].kernel.variant or steps[0].kernel.template
-    if plan.segment_of(plan.units[index][0]).is_stream:
-        kind, kernel = "Stream", "stream"
     macs = sum(step.macs for step in steps)
+    segment = plan.segment_of(plan.units[index][0])
+    if segment.is_one:
+        kind, kernel = segment.kind.title(), segment.kind
+        macs = segment.macs_executed or macs
     instructions = cost.instructions if counted else None
     name = plan.unit_name(index)
     return LayerProfile(name, kind, kernel, cost.cycles, instructions, macs, share, cost.stalls)

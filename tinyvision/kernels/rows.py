@@ -104,13 +104,21 @@ def _accumulates(graph: Graph, op: Op) -> bool:
     return op.window == x.shape[1:3] and not op.padding and x.shape[1] > 1
 
 
-def window_rows(graph: Graph, op: Op) -> tuple[int, int, int]:
-    """Stride, padding above and reach (first to last tap) of a windowed operator, in rows."""
+def window_along(graph: Graph, op: Op, axis: int) -> tuple[int, int, int]:
+    """Stride, padding before and reach (first to last tap) of a windowed operator in rows (axis 1)
+    or columns (axis 2).
+    """
     assert isinstance(op, WINDOWED)
+    before = op.padding.top if axis == 1 else op.padding.left
     if isinstance(op, (AveragePool2D, MaxPool2D)):
-        return op.stride[0], op.padding.top, op.window[0]
-    kernel = graph.tensor(op.inputs[1]).shape[1]
-    return op.stride[0], op.padding.top, dilated(kernel, op.dilation[0])
+        return op.stride[axis - 1], before, op.window[axis - 1]
+    kernel = graph.tensor(op.inputs[1]).shape[axis]
+    return op.stride[axis - 1], before, dilated(kernel, op.dilation[axis - 1])
+
+
+def window_rows(graph: Graph, op: Op) -> tuple[int, int, int]:
+    """``window_along`` of the rows."""
+    return window_along(graph, op, 1)
 
 
 def _windowed(graph: Graph, op: Op) -> RowUse | None:

@@ -81,7 +81,8 @@ def profile_html(graph: Graph, plan: Plan, board: Board, profile: Mapping[str, A
     cycles, rates = [0] * len(plan.steps), [0.0] * len(plan.steps)
     for unit, (first, last) in enumerate(plan.units):
         spent = int(by_name.get(plan.unit_name(unit), {}).get("cycles", 0))
-        macs = sum(step.macs for step in plan.steps[first : last + 1])
+        macs = plan.segment_of(first).macs_executed
+        macs = macs or sum(step.macs for step in plan.steps[first : last + 1])
         cycles[first], rates[first] = spent, macs / spent if spent else 0.0
     columns = (
         Column("latency", source),

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Reshape
 from tinyvision.kernels.rows import row_use
-from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, Buffer, Plan, Step
+from tinyvision.schedule.patch_jobs import tile_bytes
+from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, Buffer, Plan, Segment, Step
+from tinyvision.schedule.problem import Patch
 from tinyvision.schedule.replay import replay, row_bytes
 from tinyvision.schedule.slicing import most_rows, slice_scratch
+from tinyvision.schedule.tiling import tiling_of
 
 
 def check_plan(graph: Graph, plan: Plan) -> None:
@@ -59,10 +62,13 @@ def _check_buffers(graph: Graph, plan: Plan) -> None:
     """Each tensor has memory of its size from the step that defines it to the last that reads
     it.
     """
-    begins, ends = {}, {}
+    begins: dict[int, int] = {}
+    ends: dict[int, int] = {}
     for first_step, last_step in plan.units:
-        begins.update(dict.fromkeys(range(first_step, last_step + 1), first_step))
-        ends.update(dict.fromkeys(range(first_step, last_step + 1), last_step))
+        steps = range(first_step, last_step + 1)
+        together = not plan.segment_of(first_step).is_patch
+        begins.update((step, first_step if together else step) for step in steps)
+        ends.update((step, last_step if together else step) for step in steps)
     first = dict.fromkeys(graph.inputs, 0 if plan.rows_arrive else -1)
     last = dict(first)
     scratch: dict[str, tuple[int, int, int]] = {}
@@ -84,6 +90,13 @@ def _check_buffers(graph: Graph, plan: Plan) -> None:
             span = segment.first_step, segment.last_step
             scratch[segment.state] = (STATE_BYTES, *span)
     last.update(dict.fromkeys(graph.outputs, len(plan.steps)))
+    tiles = {}
+    for segment in plan.segments:
+        if segment.is_patch:
+            tiles.update(_tiles(graph, plan, segment))
+            patch = Patch(segment.first_step, segment.last_step + 1, {})
+            for name in first:
+                first[name], last[name] = patch.lifetime(first[name], last[name])
     if set(plan.buffers) != {*first, *scratch}:
         raise ValueError("the buffers are not those of the tensors and the steps' scratch")
     for name, buffer in plan.buffers.items():
@@ -94,6 +107,10 @@ def _check_buffers(graph: Graph, plan: Plan) -> None:
             if buffer.slots:
                 _check_ring(graph, plan, buffer)
                 size = buffer.slots * row_bytes(buffer)[1]
+            if buffer.tile != tiles.get(name, (0, 0)):
+                raise ValueError(f"{_text(buffer)} has memory for {buffer.tile} rows and columns")
+            if name in tiles:
+                size = tile_bytes(graph.tensor(name), tiles[name])
             needed = (size, first[name], last[name])
         if (buffer.size_bytes, buffer.first_step, buffer.last_step) != needed:
             raise ValueError(f"{_text(buffer)} should be {needed} (bytes, first and last step)")
@@ -121,6 +138,12 @@ def _check_slices(
         raise ValueError(f"{_text(held)} has no room for the rows of a turn")
     part_bytes = step.channels * y.shape[2]
     scratch[step.scratch] = (slice_scratch(part_bytes, (before.kernel, step.kernel)), *span)
+
+
+def _tiles(graph: Graph, plan: Plan, segment: Segment) -> dict[str, tuple[int, int]]:
+    """The rows and columns of a patch segment's inner tensors that there must be memory for."""
+    tiles = tiling_of(graph, plan, segment)
+    return {name: tiles.held(name) for name in tiles.inner}
 
 
 def _check_ring(graph: Graph, plan: Plan, buffer: Buffer) -> None:

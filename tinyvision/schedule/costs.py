@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tinyvision.kernels.rows import row_use
 from tinyvision.kernels.window import window
 from tinyvision.schedule.plan import Plan, Step
 from tinyvision.schedule.slicing import Sliced, recomputed
+from tinyvision.schedule.tiling import covered, tiling_of
 from tinyvision.target.core import Core
 
 TABLE = Path(__file__).with_name("costs.json")
@@ -147,9 +148,15 @@ def estimate(graph: Graph, plan: Plan, core: Core) -> tuple[float, ...]:
     ops = {op.name: op for op in graph.ops}
     cycles = []
     for index, step in enumerate(plan.steps):
-        by_rows = plan.segment_of(index).is_stream
+        segment = plan.segment_of(index)
+        by_rows = segment.is_one
         amount = work(graph, ops[step.op], by_rows)
         more = 0.0
+        if segment.is_patch:
+            tiles = tiling_of(graph, plan, segment)
+            rows = covered(tiles.rows, step.outputs[0]) * len(tiles.columns)
+            amount = amount.times(tiles.computed(graph, ops[step.op]), 1.0)
+            amount = replace(amount, rows=rows)
         if step.channels:
             slices = -(-graph.tensor(step.outputs[0]).shape[3] // step.channels)
             amount = amount.times(_again(graph, plan, ops, step), slices)

@@ -1,7 +1,8 @@
 """Runs a plan in numpy: every value goes through the bytes the plan gives it, and bytes that hold
 nothing hold garbage.
 
-Operators of layers one at a time, those of streams one row at a time. An output is written when
+Operators of layers one at a time, those of streams one row at a time, those of patches one tile
+at a time. An output is written when
 all of it is computed; what a kernel that writes over its input may not do in between is the
 business of ``check.check_plan``.
 """
@@ -9,6 +10,7 @@ business of ``check.check_plan``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -19,8 +21,10 @@ from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
 from tinyvision.kernels.rows import RowUse, one_row, row_use, window_at
 from tinyvision.kernels.slices import channel_slice, spans
+from tinyvision.kernels.tiles import COLUMNS, ROWS, Span, restricted, spans_read
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
 from tinyvision.schedule.replay import row_bytes
+from tinyvision.schedule.tiling import Spans, tiling_of
 
 
 def execute(
@@ -41,6 +45,9 @@ def execute(
         if segment.is_stream:
             _Stream(graph, plan, segment, memory).run(inputs)
             continue
+        if segment.is_patch:
+            _patch(graph, plan, segment, memory)
+            continue
         step = plan.steps[first]
         op = ops[step.op]
         values = [
@@ -58,6 +65,44 @@ def execute(
 
 def _constants(graph: Graph, op: Op) -> list[Array | None]:
     return [graph.tensor(name).data for name in op.inputs]
+
+
+def _patch(graph: Graph, plan: Plan, segment: Segment, memory: _Memory) -> None:
+    """All tiles of one segment."""
+    tiles = tiling_of(graph, plan, segment)
+    for rows, columns in product(tiles.rows, tiles.columns):
+        for index, op in enumerate(tiles.ops, segment.first_step):
+            _tile(graph, plan, op, plan.steps[index], memory, rows, columns)
+            if index < segment.last_step:
+                memory.poison(index)
+
+
+def _tile(
+    graph: Graph, plan: Plan, op: Op, step: Step, memory: _Memory, rows: Spans, columns: Spans
+) -> None:
+    """One operator for one tile."""
+    output = op.outputs[0]
+    reads = zip(
+        op.inputs,
+        _constants(graph, op),
+        spans_read(graph, op, ROWS, rows[output]),
+        spans_read(graph, op, COLUMNS, columns[output]),
+        strict=True,
+    )
+    corner = {name: (rows[name][0], columns[name][0]) for name in rows}
+    values = []
+    for name, constant, down, across in reads:
+        if down is None or across is None:
+            assert constant is not None
+            values.append(constant)
+        else:
+            values.append(memory.rectangle(plan.buffers[name], corner[name], down, across).copy())
+    alone, part = restricted(*restricted(graph, op, ROWS, rows[output]), COLUMNS, columns[output])
+    if step.scratch:
+        memory.fill(plan.buffers[step.scratch])
+    for name, result in zip(op.outputs, evaluate(alone, part, values), strict=True):
+        buffer = plan.buffers[name]
+        memory.rectangle(buffer, corner[name], rows[name], columns[name])[:] = result
 
 
 class _Stream:
@@ -224,6 +269,21 @@ class _Memory:
         joined = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
         value: Array = joined.view(buffer.dtype.numpy)
         return value.reshape(1, end - first, *shape)
+
+    def rectangle(
+        self, buffer: Buffer, corner: tuple[int, int], rows: Span, columns: Span
+    ) -> Array:
+        """A view of some rows and columns of a tensor, of which there is either all or a tile that
+        begins at ``corner``.
+        """
+        assert buffer.dtype is not None
+        extents, (top, left) = buffer.tile, corner
+        if extents == (0, 0):
+            extents, top, left = (buffer.shape[1], buffer.shape[2]), 0, 0
+        content = self._bytes(buffer).view(buffer.dtype.numpy)
+        whole = content.reshape(1, *extents, buffer.shape[3])
+        view: Array = whole[:, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
+        return view
 
     def fill(self, buffer: Buffer) -> None:
         """Writes garbage over ``buffer``."""

@@ -36,7 +36,9 @@ class Buffer:
     What steps of a stream use is alive throughout its segment here; which rows are alive when
     follows from the segment's turns. ``slots``: 0, or the rows that a ring has, in which row ``r``
     of the tensor lies in slot ``r % slots`` until another needs it. ``channels``: 0, or how many of
-    a tensor's channels are there at one time.
+    a tensor's channels are there at one time. ``tile``: (0, 0), or the rows and columns that there
+    is memory for of a tensor of which only a patch segment's current tile needs some; they begin
+    with the tile's first.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Buffer:
     dtype: DType | None = None
     slots: int = 0
     channels: int = 0
+    tile: tuple[int, int] = (0, 0)
 
     @property
     def end(self) -> int:
@@ -69,6 +72,8 @@ class Step:
     up rows, or is "". ``channels``: 0, or how many a step of a stream computes at a time, from the
     input's rows to its own. A convolution of which that is said takes no turns: the depthwise one
     that reads it computes its rows anew in every turn (``schedule.slicing``), in its own scratch.
+    ``columns``: of a step of a patch segment the kernels that compute rows of each column of tiles;
+    ``kernel`` stands for all of them.
     """
 
     op: str
@@ -80,17 +85,21 @@ class Step:
     outputs: tuple[str, ...] = ()
     sums: str = ""
     channels: int = 0
+    columns: tuple[Kernel, ...] = ()
 
 
 @dataclass(frozen=True)
 class Segment:
     """Contiguous steps ``[first_step, last_step]`` that are scheduled as one; ``kind`` says how:
-    "layer", one operator after the other, or "stream", row by row.
+    "layer", one operator after the other, "stream", row by row, or "patch", all of them for one
+    tile of what they compute after the other.
 
     ``sram_bytes``: the most that is alive at once during them. ``turns`` of a stream: which step,
     counted from ``first_step``, computes its next row (see ``kernels.rows``); -1 stands for the
     arrival of the next row of the network's input, where that comes in rows; then ``state`` names
-    the buffer that says which turn is next.
+    the buffer that says which turn is next. ``grid``: rows and columns of a patch's tiles (see
+    ``schedule.tiling``); ``halo``: rows and columns of its input that neighbouring tiles both read;
+    ``macs_executed``: with what they both compute.
     """
 
     kind: str
@@ -99,10 +108,22 @@ class Segment:
     sram_bytes: int
     turns: tuple[int, ...] = ()
     state: str = ""
+    grid: tuple[int, int] = (1, 1)
+    halo: tuple[int, int] = (0, 0)
+    macs_executed: int = 0
 
     @property
     def is_stream(self) -> bool:
         return self.kind == "stream"
+
+    @property
+    def is_patch(self) -> bool:
+        return self.kind == "patch"
+
+    @property
+    def is_one(self) -> bool:
+        """Whether all of it runs as one layer of the generated code."""
+        return self.kind != "layer"
 
 
 @dataclass(frozen=True)
@@ -179,20 +200,20 @@ class Plan:
     @cached_property
     def units(self) -> tuple[tuple[int, int], ...]:
         """First and last step of everything that runs as one call: the layers of the generated
-        code, which are single steps and whole streams.
+        code, which are single steps, whole streams and whole patches.
         """
         result: list[tuple[int, int]] = []
         for segment in self.segments:
-            if segment.is_stream:
+            if segment.is_one:
                 result.append((segment.first_step, segment.last_step))
             else:
                 result += [(s, s) for s in range(segment.first_step, segment.last_step + 1)]
         return tuple(result) if self.segments else tuple((s, s) for s in range(len(self.steps)))
 
     def unit_name(self, unit: int) -> str:
-        """The operator of a layer, the first and last of a stream."""
+        """The operator of a layer, the first and last of a segment that runs as one."""
         first, last = self.units[unit]
-        if self.segment_of(first).is_stream:
+        if self.segment_of(first).is_one:
             return f"{self.steps[first].op} to {self.steps[last].op}"
         return self.steps[first].op
 
@@ -203,7 +224,7 @@ class Plan:
         first, last = self.units[unit]
         outputs = {op.name: op.outputs for op in graph.ops}
         names = (name for step in self.steps[first : last + 1] for name in outputs[step.op])
-        if not self.segment_of(first).is_stream:
+        if not self.segment_of(first).is_one:
             return tuple(names)
         return tuple(name for name in names if self.buffers[name].last_step > last)
 
@@ -294,6 +315,7 @@ class Plan:
                     "kind": s.kind,
                     "ops": [step.op for step in self.steps[s.first_step : s.last_step + 1]],
                     "sram_bytes": s.sram_bytes,
+                    **(_patch_json(s) if s.is_patch else {}),
                 }
                 for s in self.segments
             ],
@@ -321,6 +343,14 @@ class Plan:
         }
 
 
+def _patch_json(segment: Segment) -> dict[str, Any]:
+    return {
+        "grid": list(segment.grid),
+        "halo": list(segment.halo),
+        "macs_executed": segment.macs_executed,
+    }
+
+
 def _buffer_json(buffer: Buffer) -> dict[str, Any]:
     return {
         "name": buffer.name,
@@ -334,4 +364,5 @@ def _buffer_json(buffer: Buffer) -> dict[str, Any]:
         "dtype": buffer.dtype.value if buffer.dtype else None,
         "slots": buffer.slots,
         "channels": buffer.channels or None,
+        "tile": list(buffer.tile) if buffer.tile != (0, 0) else None,
     }

@@ -18,6 +18,8 @@ from tinyvision.schedule.banks import Assignment, assign
 from tinyvision.schedule.costs import estimate
 from tinyvision.schedule.flash import within_flash
 from tinyvision.schedule.order import find_order, peak_bytes
+from tinyvision.schedule.patch_jobs import tile_bytes
+from tinyvision.schedule.patch_planner import patch_plan
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
 from tinyvision.schedule.problem import Problem, build_problem
 from tinyvision.schedule.row_jobs import row_problem
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 STREAM_CODE_BYTES = 384
 """Code that an operator of a stream takes beside its kernel, turns included, at most."""
-SCHEDULES = ("auto", "layer", "stream")
+SCHEDULES = ("auto", "layer", "stream", "patch")
 
 CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
@@ -44,11 +46,13 @@ def plan(
     schedule: str = "auto",
     sram_limit: int | None = None,
     rows_arrive: bool = False,
+    patches: tuple[int, int] | None = None,
 ) -> Plan:
     """Schedules ``graph`` for ``board``: operators one after another (``layer``), ranges of them
-    row by row where that saves memory (``stream``), or the latter only where the former does not
-    fit (``auto``). With ``rows_arrive`` a stream may take the network's input row by row (with
-    ``auto`` only where a whole input does not fit).
+    row by row where that saves memory (``stream``), the first ones for one tile of their output
+    after the other (``patch``, with ``patches`` in a grid of so many rows and columns), or streams
+    only where layers do not fit (``auto``). With ``rows_arrive`` a stream may take the network's
+    input row by row (with ``auto`` only where a whole input does not fit).
 
     Kernels are the fastest with which the peak of RAM stays close to the least found; with
     ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
@@ -78,10 +82,17 @@ def plan(
         return _stream_plan(graph, board, lean, candidates, macs_original, sram_limit, rows)
 
     planned = streamed(rows_arrive) if schedule == "stream" else None
+    if schedule == "patch":
+
+        def place(tiled: Problem, order: tuple[int, ...]) -> Plan:
+            return layer_plan(graph, board, tiled, schedule, macs_original, sram_limit, order)
+
+        lean = within_flash(problem, board.flash_bytes)
+        planned = patch_plan(graph, board.core, lean, candidates, place, sram_limit, patches)
     if planned is None:
         layers = within_flash(problem, board.flash_bytes)
         try:
-            planned = _layer_plan(graph, board, layers, schedule, macs_original, sram_limit)
+            planned = layer_plan(graph, board, layers, schedule, macs_original, sram_limit)
         except FitError:
             if schedule == "auto":
                 planned = streamed(False) or (streamed(True) if rows_arrive else None)
@@ -93,20 +104,27 @@ def plan(
     return replace(planned, step_cycles=cycles, clock_mhz=board.clock_mhz)
 
 
-def _layer_plan(
+def layer_plan(
     graph: Graph,
     board: Board,
     problem: Problem,
     schedule: str,
     macs_original: int,
     sram_limit: int | None,
+    order: tuple[int, ...] | None = None,
 ) -> Plan:
-    """One operator after another; FitError where RAM does not suffice."""
-    selection = _select(problem, sram_limit)
+    """One operator after another, in the best order or the given one; FitError where RAM does not
+    suffice.
+    """
+
+    def chosen(limit_bytes: int | None) -> Selection:
+        return select(problem, order, limit_bytes) if order else _select(problem, limit_bytes)
+
+    selection = chosen(sram_limit)
     capacities = [bank.size_bytes for bank in board.banks]
     assignment = assign(selection, capacities)
     if assignment is None:
-        selection = _select(problem, 0)
+        selection = chosen(0)
         assignment = assign(selection, capacities)
     if assignment is None:
         raise explain_ram(graph, board, selection, None)
@@ -235,22 +253,21 @@ def _buffers(
     def place(item: int) -> tuple[str, int]:
         return board.banks[assignment.banks[item]].name, assignment.offsets[item]
 
+    patch = scheduled.problem.patch
     item_of = {name: i for i, names in enumerate(scheduled.problem.members) for name in names}
     buffers = []
     for name in first:
         tensor = graph.tensor(name)
         bank, offset = place(item_of[name])
+        begin, end = first[name], last[name]
+        size_bytes, tile = tensor.size_bytes, (0, 0)
+        if patch is not None:
+            begin, end = patch.lifetime(begin, end)
+            tile = patch.held.get(name, tile)
+            size_bytes = tile_bytes(tensor, tile) if name in patch.held else size_bytes
+        shape, dtype = tensor.shape, tensor.dtype
         buffers.append(
-            Buffer(
-                name,
-                bank,
-                offset,
-                tensor.size_bytes,
-                first[name],
-                last[name],
-                shape=tensor.shape,
-                dtype=tensor.dtype,
-            )
+            Buffer(name, bank, offset, size_bytes, begin, end, shape=shape, dtype=dtype, tile=tile)
         )
     for item, index in enumerate(scheduled.scratches, len(scheduled.problem.sizes)):
         bank, offset = place(item)

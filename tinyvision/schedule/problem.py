@@ -6,7 +6,7 @@ output).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,14 +59,39 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """The steps ``[first, end)`` of an order run one after another for each tile of what they
+    compute; of some tensors there are only the ``held`` rows and columns of one tile.
+    """
+
+    first: int
+    end: int
+    held: Mapping[str, tuple[int, int]]
+
+    def lifetime(self, first: int, last: int) -> tuple[int, int]:
+        """What comes from before is read until the last tile, what goes beyond is written from the
+        first one on.
+        """
+        if first < self.first <= last < self.end:
+            last = self.end - 1
+        if self.first <= first < self.end <= last:
+            first = self.first
+        return first, last
+
+
+@dataclass(frozen=True)
 class Problem:
-    """``sizes``: aligned bytes of every storage; ``members``: the tensors that live in it."""
+    """``sizes``: aligned bytes of every storage; ``members``: the tensors that live in it.
+
+    ``patch``: None, or which steps of an order run tile by tile.
+    """
 
     jobs: tuple[Job, ...]
     sizes: tuple[int, ...]
     members: tuple[tuple[str, ...], ...]
     inputs: frozenset[int]
     outputs: frozenset[int]
+    patch: Patch | None = None
 
     @cached_property
     def readers(self) -> tuple[tuple[int, ...], ...]:
@@ -92,7 +117,8 @@ class Problem:
             first[storage] = -1
         for storage in self.outputs:
             last[storage] = len(order)
-        return tuple(zip(first, last, strict=True))
+        spans = zip(first, last, strict=True)
+        return tuple(self.patch.lifetime(*span) if self.patch else span for span in spans)
 
     def saving(self, job: Job, kernel: Kernel, dying: frozenset[int]) -> int:
         """Bytes that the first output can share with the inputs that are ``dying``, at best.

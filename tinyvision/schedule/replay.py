@@ -7,6 +7,8 @@ Independent of how plans are made: it knows of lifetimes only what it sees.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -14,8 +16,10 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op, Reshape
 from tinyvision.ir.types import Array
 from tinyvision.kernels.rows import RowUse, row_use
+from tinyvision.kernels.tiles import COLUMNS, ROWS, spans_read
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
 from tinyvision.schedule.slicing import composed
+from tinyvision.schedule.tiling import Spans, tiling_of
 
 Span = tuple[Buffer, int, int, int]
 """Bytes of a buffer's content: buffer, first byte of the bank, first byte of the content, how
@@ -62,6 +66,9 @@ class _Replay:
             if segment.is_stream:
                 self.stream(segment)
                 continue
+            if segment.is_patch:
+                self.patch(segment)
+                continue
             for step in self.plan.steps[segment.first_step : segment.last_step + 1]:
                 self.layer(step)
         for name in self.graph.outputs:
@@ -104,6 +111,43 @@ class _Replay:
                 raise ValueError(f"step {steps[number].op!r} cannot take turn {taken[number]}")
             self.turn(steps[number], use, taken[number])
             taken[number] += 1
+
+    def patch(self, segment: Segment) -> None:
+        """Every tile, operator by operator, row by row."""
+        tiles = tiling_of(self.graph, self.plan, segment)
+        steps = self.plan.steps[segment.first_step : segment.last_step + 1]
+        for rows, (number, columns) in product(tiles.rows, enumerate(tiles.columns)):
+            for step in steps:
+                self.tile(replace(step, kernel=step.columns[number]), rows, columns)
+
+    def tile(self, step: Step, rows: Spans, columns: Spans) -> None:
+        op = self.ops[step.op]
+        use = row_use(self.graph, op)
+        assert use is not None
+        across = spans_read(self.graph, op, COLUMNS, columns[op.outputs[0]])
+        for row in range(*rows[op.outputs[0]]):
+            reads: dict[str, list[Span]] = {}
+            down = spans_read(self.graph, op, ROWS, (row, row + 1))
+            for name, some, part in zip(op.inputs, down, across, strict=True):
+                if some is not None and part is not None:
+                    found = (self.part(name, r, part, rows, columns) for r in range(*some))
+                    reads.setdefault(name, []).extend(found)
+            writes = [self.part(name, row, columns[name], rows, columns) for name in op.outputs]
+            self.call(step, op, reads, writes, rows_alike=use.is_aligned)
+
+    def part(self, name: str, row: int, part: tuple[int, int], rows: Spans, columns: Spans) -> Span:
+        """Some columns of a row of a tensor, of which there is either all or the current tile."""
+        buffer = self.plan.buffers[name]
+        assert buffer.dtype is not None
+        pixel = buffer.shape[3] * buffer.dtype.size_bytes
+        width, top, left = buffer.shape[2], 0, 0
+        if buffer.tile != (0, 0):
+            width, top, left = buffer.tile[1], rows[name][0], columns[name][0]
+        at = ((row - top) * width + part[0] - left) * pixel
+        if at < 0 or at + (part[1] - part[0]) * pixel > buffer.size_bytes:
+            raise ValueError(f"{name!r} has no memory for row {row}, columns {part}")
+        content = (row * buffer.shape[2] + part[0]) * pixel
+        return buffer, buffer.offset + at, content, (part[1] - part[0]) * pixel
 
     def turn(self, step: Step, use: RowUse, turn: int) -> None:
         op = self.ops[step.op]

@@ -50,12 +50,12 @@ def row_problem(
         use = row_use(graph, op)
         if use is None or not _fits(graph, problem, op):
             continue
-        kernels[index] = _kernels(graph, op, use, job.kernels, candidates, core)
+        kernels[index] = row_kernels(graph, op, use, job.kernels, candidates, core)
         stages[index] = RowJob(Stage(use, job.reads, job.writes), _leads(use, kernels[index]))
 
     def of_slice(alone: Graph, part: Op, index: int) -> tuple[Kernel, ...]:
         use, known = stages[index].stage.use, candidates(alone, part, core)
-        found = _kernels(alone, part, use, known, candidates, core)
+        found = row_kernels(alone, part, use, known, candidates, core)
         return tuple(replace(k, flash_bytes=kernels[index][0].flash_bytes) for k in found)
 
     sliced = slicings(graph, problem, stages, of_slice) if recompute else {}
@@ -79,7 +79,7 @@ def _fits(graph: Graph, problem: Problem, op: Op) -> bool:
     )
 
 
-def _kernels(
+def row_kernels(
     graph: Graph,
     op: Op,
     use: RowUse,
