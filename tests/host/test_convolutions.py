@@ -20,11 +20,11 @@ from tinyvision.ir.types import DType
 from tinyvision.kernels.choose import candidates
 from tinyvision.target import CORES
 
-PLAIN, SIMD, VECTORS = "cortex-m0plus", "cortex-m4", "cortex-m55"
+PLAIN, SIMD, DUAL, VECTORS = "cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m55"
 SAME = Padding(1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("core", [PLAIN, SIMD, VECTORS])
+@pytest.mark.parametrize("core", [PLAIN, SIMD, DUAL, VECTORS])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_equal_to_the_oracle_in_every_placement(family: str, core: str) -> None:
     check_placements(drawn(FAMILIES[family], 40), core)

@@ -33,6 +33,7 @@ CPUS = {
     "cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0,
     "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3,
     "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4,
+    "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7,
     "cortex-m33": arm.UC_CPU_ARM_CORTEX_M33,
 }
 

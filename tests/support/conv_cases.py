@@ -151,7 +151,8 @@ def depthwise_convolutions(draw: st.DrawFn) -> Graph:
 
 @st.composite
 def fully_connected(draw: st.DrawFn) -> Graph:
-    rows, depth, channels = draw(small), draw(st.integers(1, 70)), draw(st.integers(1, 13))
+    depth = draw(st.one_of(st.integers(1, 70), st.sampled_from((8, 16, 32, 72))))
+    rows, channels = draw(small), draw(st.integers(1, 13))
     arithmetic = draw(arithmetics(st.sampled_from((0, 0, 0, -128, 5))))
     op = FullyConnected(name="fc", inputs=("x", "w", "b"), outputs=("y",), clamp=arithmetic.clamp)
     return _graph(op, arithmetic, ((rows, depth), (channels, depth), (rows, channels)), channels, 0)

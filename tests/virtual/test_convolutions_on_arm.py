@@ -15,7 +15,9 @@ from tinyvision.schedule.plan import Plan
 from tinyvision.target import CORES, load_board
 
 
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33"])
+@pytest.mark.parametrize(
+    "core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
+)
 def test_equal_to_the_oracle(core: str) -> None:
     def check(graph: Graph, plan: Plan) -> None:
         model = HostModel(graph, plan, emit(graph, plan, load_board("host")))

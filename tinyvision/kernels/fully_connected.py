@@ -8,7 +8,7 @@ from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
 from tinyvision.ir.types import Tensor
-from tinyvision.kernels import fully_connected_quads
+from tinyvision.kernels import fully_connected_halves, fully_connected_quads
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import diagonal
@@ -33,6 +33,8 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         flash_bytes=(taps + 4) * channels + tables,
         overlap=(_lead(graph.tensor(op.inputs[0]), depth, channels, last), None, None),
     )
+    if core.dsp:
+        return (*fully_connected_halves.candidates(graph, op, core), kernel)
     if not fully_connected_quads.applies(core):
         return (kernel,)
     quads = Kernel(

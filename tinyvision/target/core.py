@@ -10,13 +10,15 @@ class Core:
     """One Arm Cortex-M core, or the host.
 
     ``cpu`` is GCC's ``-mcpu`` name; ``dsp`` means the 16-bit SIMD instructions (SMLAD, SXTB16),
-    ``mve`` the integer vector extension; ``fpu`` GCC's ``-mfpu`` name or "".
+    ``mve`` the integer vector extension; ``dual`` that a load issues beside a multiplication, so
+    that loops should mix them; ``fpu`` GCC's ``-mfpu`` name or "".
     """
 
     name: str
     cpu: str
     dsp: bool = False
     mve: bool = False
+    dual: bool = False
     fpu: str = ""
     unaligned: bool = True
 
@@ -28,8 +30,8 @@ CORES: dict[str, Core] = {
         Core("cortex-m0plus", "cortex-m0plus", unaligned=False),
         Core("cortex-m3", "cortex-m3"),
         Core("cortex-m4", "cortex-m4", dsp=True, fpu="fpv4-sp-d16"),
-        Core("cortex-m7", "cortex-m7", dsp=True, fpu="fpv5-d16"),
-        Core("cortex-m7-sp", "cortex-m7", dsp=True, fpu="fpv5-sp-d16"),
+        Core("cortex-m7", "cortex-m7", dsp=True, dual=True, fpu="fpv5-d16"),
+        Core("cortex-m7-sp", "cortex-m7", dsp=True, dual=True, fpu="fpv5-sp-d16"),
         Core("cortex-m33", "cortex-m33", dsp=True, fpu="fpv5-sp-d16"),
         Core("cortex-m55", "cortex-m55", dsp=True, mve=True, fpu="auto"),
         Core("cortex-m85", "cortex-m85", dsp=True, mve=True, fpu="auto"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinyvision.codegen.instances.conv2d_lanes import line_context
-from tinyvision.codegen.instances.instance import ConstArg, Instance, TensorArg
+from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg
 from tinyvision.codegen.packing import (
     folded_bias,
     pack_rows,
@@ -14,7 +14,7 @@ from tinyvision.codegen.packing import (
 from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
-from tinyvision.kernels import fully_connected_quads
+from tinyvision.kernels import fully_connected_halves, fully_connected_quads
 from tinyvision.kernels.fully_connected import BLOCK_CHANNELS
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.narrow_requant import line
@@ -47,6 +47,25 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "rows": rows,
                 "input_zero_point": params.input_zero_point,
                 "weights_zero_point": params.weights_zero_point,
+            },
+        )
+    if kernel.template == fully_connected_halves.TEMPLATE:
+        dual, wide = kernel.variant.endswith("_dual"), kernel.scratch_bytes > 0
+        stream, first_words = fully_connected_halves.stream(graph, op, dual)
+        return Instance(
+            args=(*tensors, ConstArg("stream", stream), *((ScratchArg(),) if wide else ())),
+            context={
+                "low": op.clamp[0],
+                "high": op.clamp[1],
+                "ties": int(requant.ties),
+                "per_channel": int(requant.per_channel),
+                "depth": depth,
+                "taps": fully_connected_halves.taps(depth),
+                "channels": channels,
+                "rows": rows,
+                "dual": int(dual),
+                "wide": int(wide),
+                "first_words": first_words,
             },
         )
     if kernel.template == fully_connected_quads.TEMPLATE:

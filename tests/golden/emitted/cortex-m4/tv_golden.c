@@ -557,100 +557,270 @@ static void tv_conv2d_1x1_dsp_0(
     tv_conv2d_1x1_dsp_0_dot1(columns, output, weights, params);
 }
 
-/* 45 inputs to 5 outputs, 4 at a time. */
-static void tv_fully_connected_dsp_0_row(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* Four outputs at a time, up to `end`, from 48 inputs. */
+#if defined(__ARM_FEATURE_SIMD32)
+__attribute__((naked, noinline)) static void tv_fully_connected_halves_0_blocks(
+    TV_UNUSED const int16_t *x, TV_UNUSED int8_t *output, TV_UNUSED const uint32_t *stream,
+    TV_UNUSED const int8_t *end)
 {
-    int32_t channel = 0;
-    for (; channel < 4; channel += 4) {
-        int32_t acc_0 = bias[channel + 0];
-        int32_t acc_1 = bias[channel + 1];
-        int32_t acc_2 = bias[channel + 2];
-        int32_t acc_3 = bias[channel + 3];
-        for (int32_t i = 0; i < 44; i += 4) {
-            const uint32_t word = tv_load4(input + i);
-            const uint32_t even = tv_widen_even(word), odd = tv_widen_odd(word);
-            const uint32_t w_0 = tv_load4(weights + 0);
-            acc_0 = tv_mac_pairs(tv_widen_even(w_0), even, acc_0);
-            acc_0 = tv_mac_pairs(tv_widen_odd(w_0), odd, acc_0);
-            const uint32_t w_1 = tv_load4(weights + 4);
-            acc_1 = tv_mac_pairs(tv_widen_even(w_1), even, acc_1);
-            acc_1 = tv_mac_pairs(tv_widen_odd(w_1), odd, acc_1);
-            const uint32_t w_2 = tv_load4(weights + 8);
-            acc_2 = tv_mac_pairs(tv_widen_even(w_2), even, acc_2);
-            acc_2 = tv_mac_pairs(tv_widen_odd(w_2), odd, acc_2);
-            const uint32_t w_3 = tv_load4(weights + 12);
-            acc_3 = tv_mac_pairs(tv_widen_even(w_3), even, acc_3);
-            acc_3 = tv_mac_pairs(tv_widen_odd(w_3), odd, acc_3);
-            weights += 16;
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #28\n"
+        "movw r4, #64\n"
+        "add r4, r0\n"
+        "strd r0, r4, [sp, #0]\n"
+        "strd r1, r3, [sp, #8]\n"
+        "mov r1, r2\n"
+        "ldm r1!, {r4-r6}\n"
+        "strd r4, r5, [sp, #16]\n"
+        "str r6, [sp, #24]\n"
+    "1:\n" /* four channels */
+        "ldr r0, [sp, #0]\n"
+        "ldm r1!, {r2-r5}\n"
+        "ldm r0!, {r6-r9}\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r6, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r6, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r7, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r7, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r6, r3\n"
+        "smlad r5, r11, r6, r5\n"
+        "smlad r3, r12, r7, r3\n"
+        "smlad r5, lr, r7, r5\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r8, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r8, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r9, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r9, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r8, r3\n"
+        "smlad r5, r11, r8, r5\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r5, lr, r9, r5\n"
+        "ldm r0!, {r6-r9}\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r6, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r6, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r7, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r7, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r6, r3\n"
+        "smlad r5, r11, r6, r5\n"
+        "smlad r3, r12, r7, r3\n"
+        "smlad r5, lr, r7, r5\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r8, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r8, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r9, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r9, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r8, r3\n"
+        "smlad r5, r11, r8, r5\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r5, lr, r9, r5\n"
+        "ldm r0!, {r6-r9}\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r6, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r6, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r7, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r7, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r6, r3\n"
+        "smlad r5, r11, r6, r5\n"
+        "smlad r3, r12, r7, r3\n"
+        "smlad r5, lr, r7, r5\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r8, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r8, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r9, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r9, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r8, r3\n"
+        "smlad r5, r11, r8, r5\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r5, lr, r9, r5\n"
+        "ldm r0!, {r6-r9}\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r6, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r6, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r7, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r7, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r6, r3\n"
+        "smlad r5, r11, r6, r5\n"
+        "smlad r3, r12, r7, r3\n"
+        "smlad r5, lr, r7, r5\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r8, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r8, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r9, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r9, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r8, r3\n"
+        "smlad r5, r11, r8, r5\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r5, lr, r9, r5\n"
+        "ldm r0!, {r6-r9}\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r6, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r6, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r7, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r7, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r6, r3\n"
+        "smlad r5, r11, r6, r5\n"
+        "smlad r3, r12, r7, r3\n"
+        "smlad r5, lr, r7, r5\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r8, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r8, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r9, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r9, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r8, r3\n"
+        "smlad r5, r11, r8, r5\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r5, lr, r9, r5\n"
+        "ldm r0!, {r6-r9}\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r6, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r6, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r7, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r7, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r6, r3\n"
+        "smlad r5, r11, r6, r5\n"
+        "smlad r3, r12, r7, r3\n"
+        "smlad r5, lr, r7, r5\n"
+        "ldm r1!, {r10-r12, lr}\n"
+        "smlad r2, r10, r8, r2\n"
+        "sxtb16 r10, r10\n"
+        "smlad r4, r11, r8, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r2, r12, r9, r2\n"
+        "sxtb16 r12, r12\n"
+        "smlad r4, lr, r9, r4\n"
+        "sxtb16 lr, lr\n"
+        "smlad r3, r10, r8, r3\n"
+        "smlad r5, r11, r8, r5\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r5, lr, r9, r5\n"
+"ldr r6, [sp, #8]\n"
+        "ldr r0, [sp, #12]\n"
+        "ldr r7, [sp, #16]\n"
+        "ldr r8, [sp, #20]\n"
+        "ldr r9, [sp, #24]\n"
+        "sub r2, r2, r3\n"
+        "sub r4, r4, r5\n"
+        "lsl r3, r3, #1\n"
+        "asr r2, r2, #7\n"
+        "lsl r5, r5, #1\n"
+        "asr r4, r4, #7\n"
+        "add r10, r8, r3, asr #31\n"
+        "add r11, r8, r2, asr #31\n"
+        "add r12, r8, r5, asr #31\n"
+        "add lr, r8, r4, asr #31\n"
+        "smmlar r3, r3, r7, r10\n"
+        "smmlar r2, r2, r7, r11\n"
+        "smmlar r5, r5, r7, r12\n"
+        "smmlar r4, r4, r7, lr\n"
+        "asr r3, r3, r9\n"
+        "asr r2, r2, r9\n"
+        "asr r5, r5, r9\n"
+        "asr r4, r4, r9\n"
+        "ssat r3, #8, r3\n"
+        "ssat r2, #8, r2\n"
+        "ssat r5, #8, r5\n"
+        "ssat r4, #8, r4\n"
+        "strb r3, [r6], #1\n"
+        "strb r2, [r6], #1\n"
+        "strb r5, [r6], #1\n"
+        "strb r4, [r6], #1\n"
+        "cmp r6, r0\n"
+        "str r6, [sp, #8]\n"
+        "bne 1b\n"
+        "add sp, #28\n"
+        "pop {r4-r11, pc}\n");
+}
+#else
+static void tv_fully_connected_halves_0_blocks(
+    const int16_t *x, int8_t *output, const uint32_t *stream, const int8_t *end)
+{
+    const uint32_t *const factors = stream;
+    stream += 3;
+    while (output != end) {
+        int32_t sums[4];
+        memcpy(sums, stream, sizeof sums);
+        stream += 4;
+        for (int32_t tap = 0; tap < 48; tap += 2) {
+            const uint32_t pair = tv_load_pair(x + tap);
+            for (int32_t c = 0; c < 4; c += 2) {
+                const uint32_t word = *stream++;
+                sums[c] = tv_mac_pairs(word, pair, sums[c]);
+                sums[c + 1] = tv_mac_pairs(tv_widen_even(word), pair, sums[c + 1]);
+            }
         }
-        {
-            const uint32_t word = tv_load_tail(input + 44, 1);
-            const uint32_t even = tv_widen_even(word), odd = tv_widen_odd(word);
-            const uint32_t w_0 = tv_load4(weights + 0);
-            acc_0 = tv_mac_pairs(tv_widen_even(w_0), even, acc_0);
-            acc_0 = tv_mac_pairs(tv_widen_odd(w_0), odd, acc_0);
-            const uint32_t w_1 = tv_load4(weights + 4);
-            acc_1 = tv_mac_pairs(tv_widen_even(w_1), even, acc_1);
-            acc_1 = tv_mac_pairs(tv_widen_odd(w_1), odd, acc_1);
-            const uint32_t w_2 = tv_load4(weights + 8);
-            acc_2 = tv_mac_pairs(tv_widen_even(w_2), even, acc_2);
-            acc_2 = tv_mac_pairs(tv_widen_odd(w_2), odd, acc_2);
-            const uint32_t w_3 = tv_load4(weights + 12);
-            acc_3 = tv_mac_pairs(tv_widen_even(w_3), even, acc_3);
-            acc_3 = tv_mac_pairs(tv_widen_odd(w_3), odd, acc_3);
-            weights += 16;
+        for (int32_t c = 0; c < 4; c++) {
+            const int32_t difference = (int32_t)((uint32_t)sums[c & 2] - (uint32_t)sums[c | 1]);
+            const int32_t twice = c % 2 != 0 ? difference >> 7 : (int32_t)((uint32_t)sums[c + 1] << 1);
+            const int32_t addend = (int32_t)factors[1] + (twice >> 31);
+            const int32_t scaled = tv_high_mul_add(twice, (int32_t)factors[0], addend);
+            *output++ = (int8_t)tv_clamp(scaled >> factors[2], -128, 127);
         }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(0, shift_0);
-        output[channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0 * 2, multiplier_0, addend_0 + (acc_0 >> 31)) >> shift_0, -128, 127);
-        const int32_t multiplier_1 = multiplier[0];
-        const int32_t shift_1 = shift[0];
-        const int32_t addend_1 = tv_requant_addend(0, shift_1);
-        output[channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1 * 2, multiplier_1, addend_1 + (acc_1 >> 31)) >> shift_1, -128, 127);
-        const int32_t multiplier_2 = multiplier[0];
-        const int32_t shift_2 = shift[0];
-        const int32_t addend_2 = tv_requant_addend(0, shift_2);
-        output[channel + 2] = (int8_t)tv_clamp(tv_high_mul_add(acc_2 * 2, multiplier_2, addend_2 + (acc_2 >> 31)) >> shift_2, -128, 127);
-        const int32_t multiplier_3 = multiplier[0];
-        const int32_t shift_3 = shift[0];
-        const int32_t addend_3 = tv_requant_addend(0, shift_3);
-        output[channel + 3] = (int8_t)tv_clamp(tv_high_mul_add(acc_3 * 2, multiplier_3, addend_3 + (acc_3 >> 31)) >> shift_3, -128, 127);
-    }
-    for (; channel < 5; channel++) {
-        int32_t acc_0 = bias[channel + 0];
-        for (int32_t i = 0; i < 44; i += 4) {
-            const uint32_t word = tv_load4(input + i);
-            const uint32_t even = tv_widen_even(word), odd = tv_widen_odd(word);
-            const uint32_t w_0 = tv_load4(weights + 0);
-            acc_0 = tv_mac_pairs(tv_widen_even(w_0), even, acc_0);
-            acc_0 = tv_mac_pairs(tv_widen_odd(w_0), odd, acc_0);
-            weights += 4;
-        }
-        {
-            const uint32_t word = tv_load_tail(input + 44, 1);
-            const uint32_t even = tv_widen_even(word), odd = tv_widen_odd(word);
-            const uint32_t w_0 = tv_load4(weights + 0);
-            acc_0 = tv_mac_pairs(tv_widen_even(w_0), even, acc_0);
-            acc_0 = tv_mac_pairs(tv_widen_odd(w_0), odd, acc_0);
-            weights += 4;
-        }
-        const int32_t multiplier_0 = multiplier[0];
-        const int32_t shift_0 = shift[0];
-        const int32_t addend_0 = tv_requant_addend(0, shift_0);
-        output[channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0 * 2, multiplier_0, addend_0 + (acc_0 >> 31)) >> shift_0, -128, 127);
     }
 }
+#endif
 
-/* FullyConnected: 1 row(s). */
-static void tv_fully_connected_dsp_0(
-    const int8_t *input, int8_t *output,
-    const int8_t *weights, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* FullyConnected: 1 row(s) of 45 inputs to 5 outputs. */
+static void tv_fully_connected_halves_0(
+    const int8_t *input, int8_t *output, const uint32_t *stream, uint8_t *scratch)
 {
+    int16_t *const x = (int16_t *)(void *)scratch;
     for (int32_t row = 0; row < 1; row++) {
-        tv_fully_connected_dsp_0_row(input + row * 45, output + row * 5, weights, bias, multiplier, shift);
+        tv_widen_words(x, 1, 0, input, 44);
+        const uint32_t tail = tv_load_tail(input + 44, 1);
+        tv_store_pair(x + 44, tv_widen_even(tail));
+        tv_store_pair(x + 46, tv_widen_odd(tail));
+        tv_fully_connected_halves_0_blocks(x, output, stream, output + 4);
+        int8_t last[4];
+        tv_fully_connected_halves_0_blocks(x, last, stream + 55, last + 4);
+        memcpy(output + 4, last, 1);
+        input += 45;
+        output += 5;
     }
 }
 
@@ -692,13 +862,11 @@ static void layer_02(uint8_t *const bank[])
 /* FullyConnected fullyconnected3: 1x3x3x5, 5x45, 5 to 1x5 */
 static void layer_03(uint8_t *const bank[])
 {
-    tv_fully_connected_dsp_0(
+    tv_fully_connected_halves_0(
         (const int8_t *)(bank[5] + 0) /* conv2d2 */,
         (int8_t *)(bank[7] + 0) /* fullyconnected3 */,
-        tv_golden_l03_weights,
-        tv_golden_l03_bias,
-        tv_golden_l03_multiplier,
-        tv_golden_l03_shift);
+        tv_golden_l03_stream,
+        (uint8_t *)(bank[8] + 0) /* scratch */);
 }
 
 static void (*const layer_function[TV_GOLDEN_LAYERS])(uint8_t *const bank[]) = {
@@ -754,6 +922,7 @@ static const uint32_t bank_bytes[TV_GOLDEN_BANKS] = {
     TV_GOLDEN_BANK5_BYTES,
     TV_GOLDEN_BANK6_BYTES,
     TV_GOLDEN_BANK7_BYTES,
+    TV_GOLDEN_BANK8_BYTES,
 };
 
 static void run_layer(uint8_t *const bank[], uint32_t index)

@@ -11,7 +11,8 @@
  *     static uint8_t bank_bank5[TV_GOLDEN_BANK5_BYTES] TV_ALIGNED(16);
  *     static uint8_t bank_bank6[TV_GOLDEN_BANK6_BYTES] TV_ALIGNED(16);
  *     static uint8_t bank_bank7[TV_GOLDEN_BANK7_BYTES] TV_ALIGNED(16);
- *     static uint8_t *const bank[] = {bank_bank0, bank_bank1, bank_bank2, bank_bank3, bank_bank4, bank_bank5, bank_bank6, bank_bank7};
+ *     static uint8_t bank_bank8[TV_GOLDEN_BANK8_BYTES] TV_ALIGNED(16);
+ *     static uint8_t *const bank[] = {bank_bank0, bank_bank1, bank_bank2, bank_bank3, bank_bank4, bank_bank5, bank_bank6, bank_bank7, bank_bank8};
  *     ... write the input to tv_golden_input0(bank) ...
  *     tv_golden_run(bank);
  *     ... read tv_golden_output0(bank); the input may have been overwritten ...
@@ -27,7 +28,7 @@
 extern "C" {
 #endif
 
-#define TV_GOLDEN_BANKS 8
+#define TV_GOLDEN_BANKS 9
 #define TV_GOLDEN_BANK0_BYTES 90 /* bank0 */
 #define TV_GOLDEN_BANK1_BYTES 36 /* bank1 */
 #define TV_GOLDEN_BANK2_BYTES 224 /* bank2 */
@@ -36,6 +37,7 @@ extern "C" {
 #define TV_GOLDEN_BANK5_BYTES 45 /* bank5 */
 #define TV_GOLDEN_BANK6_BYTES 32 /* bank6 */
 #define TV_GOLDEN_BANK7_BYTES 5 /* bank7 */
+#define TV_GOLDEN_BANK8_BYTES 96 /* bank8 */
 #define TV_GOLDEN_LAYERS 4
 #define TV_GOLDEN_INPUTS 1
 #define TV_GOLDEN_OUTPUTS 1
