@@ -15,7 +15,9 @@ from tinyvision.codegen.names import c_identifier
 from tinyvision.errors import FitError, ModelError, UserError
 from tinyvision.ir import Graph
 from tinyvision.ir.macs import graph_macs
+from tinyvision.kernels import choose
 from tinyvision.schedule.plan import BankUse, Plan
+from tinyvision.schedule.planner import CandidatesOf
 from tinyvision.target import Board, load_board
 
 Progress = Callable[[str], None]
@@ -91,12 +93,14 @@ def plan(
     sram_limit: int | None = None,
     input_rows: bool = True,
     patches: tuple[int, int] | None = None,
+    candidates: CandidatesOf = choose.candidates,
 ) -> Compiled:
     """Optimises and schedules, without compiling anything; raises FitError if it does not fit.
 
     ``input_rows``: a streaming schedule may take the input row by row (``push_rows`` in the
     generated code) instead of keeping it in memory. ``patches``: rows and columns of tiles of the
-    schedule "patch", or None for those that need least memory.
+    schedule "patch", or None for those that need least memory. ``candidates``: the kernels to
+    choose from, fastest first.
     """
     loaded = model if isinstance(model, Model) else load(model)
     target = board if isinstance(board, Board) else load_board(board)
@@ -109,6 +113,7 @@ def plan(
         sram_limit=sram_limit,
         rows_arrive=input_rows,
         patches=patches,
+        candidates=candidates,
     )
     return Compiled(loaded, graph, planned, target)
 

@@ -48,6 +48,7 @@ TOP = {
     "doctor",
     "export",
     "project",
+    "tune",
 }
 TENSORFLOW_ALLOWED = {"train", "search", "zoo"}
 
