@@ -221,6 +221,27 @@ def _arithmetic(kind: type[ops.Add] | type[ops.Sub] | type[ops.Mul]) -> SearchSt
     return strategy()
 
 
+@st.composite
+def _batch_matmul(draw: DrawFn) -> Graph:
+    extents = st.integers(1, 5)
+    rows, depth, columns = draw(extents), draw(st.integers(1, 9)), draw(extents)
+    batch = tuple(draw(st.lists(st.integers(1, 3), max_size=2)))
+    adjoint_a, adjoint_b = draw(st.booleans()), draw(st.booleans())
+    a_matrix = (depth, rows) if adjoint_a else (rows, depth)
+    b_matrix = (columns, depth) if adjoint_b else (depth, columns)
+    batches = [batch, tuple(extent if draw(st.booleans()) else 1 for extent in batch)]
+    if adjoint_a or draw(st.booleans()):  # see ops.BatchMatMul
+        batches.reverse()
+    a = tensor("a", batches[0] + a_matrix, draw(SCALES), draw(ZERO_POINTS))
+    b = tensor("b", batches[1] + b_matrix, draw(SCALES), draw(ZERO_POINTS))
+    scale = a.scale * b.scale * 64 * draw(RATIOS)
+    y = tensor("y", (*batch, rows, columns), scale, draw(ZERO_POINTS))
+    fields = {"adjoint_a": adjoint_a, "adjoint_b": adjoint_b}
+    return one_op(
+        ops.BatchMatMul(name="op", inputs=("a", "b"), outputs=("y",), **fields), [a, b, y]
+    )
+
+
 def _extremum(kind: type[ops.Minimum] | type[ops.Maximum]) -> SearchStrategy[Graph]:
     @st.composite
     def strategy(draw: DrawFn) -> Graph:
@@ -489,6 +510,7 @@ STRATEGIES: dict[str, SearchStrategy[Graph]] = {
     "Add": _arithmetic(ops.Add),
     "Sub": _arithmetic(ops.Sub),
     "Mul": _arithmetic(ops.Mul),
+    "BatchMatMul": _batch_matmul(),
     "Minimum": _extremum(ops.Minimum),
     "Maximum": _extremum(ops.Maximum),
     "Pad": pad(),

@@ -84,6 +84,7 @@ class _Generator(Layers):
             (3, self.fully_connected),
             (5, self.binary),
             (2, self.extremum),
+            (1, self.matmul),
             (2, self.pad),
             (3, self.pool2d),
             (2, self.mean),

@@ -43,6 +43,23 @@ class Operators(Choices):
         quant = float(np.float32(max(quant[0], least))), quant[1]
         return self.b.op(kind, a, b, quant=quant, clamp=self.clamp(quant))
 
+    def matmul(self, x: str) -> str | None:
+        """With itself or with a constant; what is too large is left alone."""
+        shape = self.b.shape(x)
+        if not 2 <= len(shape) <= 5 or prod(shape) * max(shape) > MAX_ELEMENTS:
+            return None
+        adjoint_a, adjoint_b = self.chance(0.5), self.chance(0.5)
+        if self.chance(0.5):
+            other, adjoint_b = x, not adjoint_a
+        else:
+            adjoint_a = adjoint_a and len(shape) == 2  # see ops.BatchMatMul
+            depth = shape[-2] if adjoint_a else shape[-1]
+            columns = self.integer(1, 4)
+            other = self.constant((columns, depth) if adjoint_b else (depth, columns))
+        fields = {"adjoint_a": adjoint_a, "adjoint_b": adjoint_b}
+        scale = self.b.quant(x)[0] * self.b.quant(other)[0] * 64
+        return self.b.op(ops.BatchMatMul, x, other, quant=self.quant(scale), **fields)
+
     def extremum(self, x: str) -> str:
         shape = self.b.shape(x)
         quant = self.b.quant(x)

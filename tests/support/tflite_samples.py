@@ -140,6 +140,11 @@ def multiply() -> Graph:
     return one_op(op, [tensor("a", (2, 2)), tensor("b", (2, 1)), tensor("y", (2, 2), 2.0)])
 
 
+def batch_matmul() -> Graph:
+    op = ops.BatchMatMul(name="op", inputs=("a", "b"), outputs=("y",), adjoint_b=True)
+    return one_op(op, [tensor("a", (2, 3)), tensor("b", (2, 3)), tensor("y", (2, 2))])
+
+
 def extremum(kind: type[ops.Op]) -> Graph:
     op = kind(name="op", inputs=("a", "b"), outputs=("y",))
     return one_op(op, [tensor("a", (2, 2)), tensor("b", (2, 1)), tensor("y", (2, 2))])
@@ -202,6 +207,7 @@ SAMPLES: dict[str, Callable[[], Graph]] = {
     "add": add,
     "subtract": subtract,
     "multiply": multiply,
+    "batch_matmul": batch_matmul,
     "minimum": lambda: extremum(ops.Minimum),
     "maximum": lambda: extremum(ops.Maximum),
     "concatenate": concatenate,

@@ -512,6 +512,9 @@ _WRITERS: dict[type[ir.Op], Callable[[Any, Graph, TfliteFile], Written]] = {
     ir.Add: _binary("ADD", "AddOptions"),
     ir.Sub: _binary("SUB", "SubOptions"),
     ir.Mul: _binary("MUL", "MulOptions"),
+    ir.BatchMatMul: _plain(
+        "BATCH_MATMUL", "BatchMatMulOptions", version=2, AdjX="adjoint_a", AdjY="adjoint_b"
+    ),
     ir.Minimum: _plain("MINIMUM", "MaximumMinimumOptions", version=2),
     ir.Maximum: _plain("MAXIMUM", "MaximumMinimumOptions", version=2),
     ir.Pad: _pad,

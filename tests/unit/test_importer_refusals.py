@@ -89,8 +89,8 @@ def unnamed(quant_: QuantParams | None, *names: str) -> Bend:
 FLOAT, F = DType.FLOAT32, np.float32
 
 CASES: list[tuple[str, Callable[[], Graph], Bend, str]] = [
-    ("unknown operator", softmax, operator(code="BATCH_MATMUL", options=""),
-     "BATCH_MATMUL: the op"),
+    ("unknown operator", softmax, operator(code="COS", options=""),
+     "COS: the op"),
     ("custom operator", softmax, operator(code="CUSTOM", options=""), "custom operator ''"),
     ("newer version", conv, operator(version=9), "version 9 is not supported, at most 8"),
     ("version 0", conv, operator(version=0), "version 0 is not supported"),

@@ -36,6 +36,26 @@ def multiplication(site: Site) -> list[Op]:
     return [ops.Mul(name=site.name, inputs=(a.name, b.name), outputs=(y.name,), clamp=clamp)]
 
 
+def batch_matmul(site: Site) -> list[Op]:
+    """TFLite's kernel takes up to five axes."""
+    site.count((2,))
+    a, b, y = site.int8_input(0), site.int8_input(1), site.int8_output()
+    for tensor in (a, b):
+        if not 2 <= len(tensor.shape) <= 5:
+            site.stop(f"an input has {len(tensor.shape)} axes, not 2 to 5", tensor.name)
+    site.factor(float(np.float32(a.scale) * np.float32(b.scale)) / y.scale)
+    site.ignore("asymmetric_quantize_inputs")  # of float inputs only
+    return [
+        ops.BatchMatMul(
+            name=site.name,
+            inputs=(a.name, b.name),
+            outputs=(y.name,),
+            adjoint_a=site.flag("adj_x"),
+            adjoint_b=site.flag("adj_y"),
+        )
+    ]
+
+
 def extremum(kind: type[ops.Minimum] | type[ops.Maximum]) -> Converter:
     """TFLite compares the integers, whatever the scales."""
 

@@ -93,5 +93,6 @@ OPERATORS: dict[int, Operator] = {
     102: Operator("SPLIT_V", 2, "SplitVOptions", layout.split_by_sizes),
     114: Operator("QUANTIZE", 4, "QuantizeOptions", elementwise.quantize),
     117: Operator("HARD_SWISH", 1, "HardSwishOptions", elementwise.hard_swish),
+    126: Operator("BATCH_MATMUL", 4, "BatchMatMulOptions", elementwise.batch_matmul),
     150: Operator("GELU", 2, "GeluOptions", elementwise.gelu),
 }

@@ -150,6 +150,14 @@ OPTIONS: dict[str, OptionTable] = {
     "SplitVOptions": OptionTable(79, (OptionField("num_splits", "int32"),)),
     "QuantizeOptions": OptionTable(89),
     "HardSwishOptions": OptionTable(91),
+    "BatchMatMulOptions": OptionTable(
+        101,
+        (
+            OptionField("adj_x", "bool"),
+            OptionField("adj_y", "bool"),
+            OptionField("asymmetric_quantize_inputs", "bool"),
+        ),
+    ),
     "GeluOptions": OptionTable(116, (OptionField("approximate", "bool"),)),
     "DepthToSpaceOptions": OptionTable(94, (OptionField("block_size", "int32"),)),
 }

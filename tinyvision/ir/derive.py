@@ -18,6 +18,7 @@ from tinyvision.ir.numerics import INT32_MAX, quantize_multiplier, round_half_aw
 from tinyvision.ir.ops import (
     Add,
     AveragePool2D,
+    BatchMatMul,
     Clamp,
     Conv2D,
     DepthwiseConv2D,
@@ -234,6 +235,16 @@ def mul_params(graph: Graph, op: Mul) -> MulParams:
     y = graph.tensor(op.outputs[0])
     real = np.float32(a.scale) * np.float32(b.scale) / np.float32(y.scale)
     return MulParams(a.zero_point, b.zero_point, y.zero_point, _requant(float(real)))
+
+
+def batch_matmul_params(graph: Graph, op: BatchMatMul) -> MulParams:
+    """batch_matmul.cc: the product of the scales in float32, the rest in double
+    (GetQuantizedConvolutionMultipler).
+    """
+    a, b = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
+    y = graph.tensor(op.outputs[0])
+    real = float(np.float32(a.scale) * np.float32(b.scale)) / y.scale
+    return MulParams(a.zero_point, b.zero_point, y.zero_point, _requant(real))
 
 
 def requantize_params(graph: Graph, op: Requantize) -> RequantizeParams:

@@ -92,6 +92,19 @@ class FullyConnected(Op):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchMatMul(Op):
+    """inputs: a (..., M, K), b (..., K, N), either of them transposed in its last two axes where
+    ``adjoint_a`` or ``adjoint_b`` says so; the axes before them broadcast.
+
+    TFLite 2.14 gives garbage, another with each run, where a is transposed and b repeats along
+    the axes before; here it means the same as everywhere.
+    """
+
+    adjoint_a: bool = False
+    adjoint_b: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Add(Op):
     """inputs: a, b, broadcast as numpy does; one of them may be constant."""
 

@@ -159,6 +159,18 @@ def _fully_connected(
     return (shape,)
 
 
+@_rule(ops.BatchMatMul)
+def _batch_matmul(
+    op: ops.BatchMatMul, inputs: tuple[Shape, ...], _: tuple[Shape, ...]
+) -> tuple[Shape, ...]:
+    a, b = inputs
+    _require(min(len(a), len(b)) >= 2, "both inputs must have at least two axes")
+    rows, depth = a[:-3:-1] if op.adjoint_a else a[-2:]
+    other, columns = b[:-3:-1] if op.adjoint_b else b[-2:]
+    _require(depth == other, f"rows of {depth} and columns of {other} do not match")
+    return ((*broadcast(a[:-2], b[:-2]), rows, columns),)
+
+
 @_rule(ops.Add, ops.Sub, ops.Mul, ops.Minimum, ops.Maximum)
 def _binary(_: Op, inputs: tuple[Shape, ...], declared: tuple[Shape, ...]) -> tuple[Shape, ...]:
     return (broadcast(inputs[0], inputs[1]),)

@@ -46,6 +46,7 @@ FIXED_OUTPUT: dict[type[Op], tuple[float, int]] = {
 
 _ARITY: dict[type[Op], int] = {
     **dict.fromkeys(WEIGHTED, 3),
+    ops.BatchMatMul: 2,
     ops.Add: 2,
     ops.Sub: 2,
     ops.Mul: 2,
@@ -289,6 +290,7 @@ _CHECKS: dict[type[Op], _Check] = {
             ops.Add,
             ops.Sub,
             ops.Mul,
+            ops.BatchMatMul,
             ops.Mean,
             ops.Logistic,
             ops.Tanh,

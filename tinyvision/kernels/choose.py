@@ -8,6 +8,7 @@ from tinyvision.ir import ops
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.kernels import (
+    batch_matmul,
     conv2d,
     depthwise,
     elementwise,
@@ -28,6 +29,7 @@ Family = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
 FAMILIES: dict[type[Op], Family] = {
     ops.Add: elementwise.candidates,
+    ops.BatchMatMul: batch_matmul.candidates,
     ops.AveragePool2D: pool.candidates,
     ops.Concatenation: layout.concatenation_candidates,
     ops.Conv2D: conv2d.candidates,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinyvision.codegen.instances import (
+    batch_matmul,
     conv2d,
     depthwise,
     elementwise,
@@ -44,6 +45,7 @@ BUILDERS: dict[type[Op], Builder] = {
     ops.Prelu: elementwise.build_prelu,
     ops.Quantize: elementwise.build_convert,
     ops.Reshape: layout.build_reshape,
+    ops.BatchMatMul: batch_matmul.build,
     ops.ResizeBilinear: resize.build_bilinear,
     ops.ResizeNearest: resize.build_nearest,
     ops.Slice: layout.build_slice,

@@ -3,7 +3,7 @@
 Sums are formed by matrix products in float64, where integers below 2**53 are exact, and wrapped to
 int32 as the C code's accumulators do.
 Sources: TFLite kernels/internal/reference/integer_ops/{conv,depthwise_conv,transpose_conv,
-fully_connected}.h.
+fully_connected}.h, reference/batch_matmul.h.
 """
 
 from __future__ import annotations
@@ -11,10 +11,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinyvision.ir.derive import ChannelRequant, conv_requant
+from tinyvision.ir.derive import ChannelRequant, batch_matmul_params, conv_requant, dtype_clamp
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.numerics import multiply_by_quantized_multiplier
-from tinyvision.ir.ops import Clamp, Conv2D, DepthwiseConv2D, FullyConnected, TransposeConv2D
+from tinyvision.ir.ops import (
+    BatchMatMul,
+    Clamp,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    TransposeConv2D,
+)
 from tinyvision.ir.types import Array, Tensor
 
 
@@ -84,6 +91,19 @@ def fully_connected(
     rows = x.reshape(-1, weights.shape[1]).astype(np.float64) - params.input_zero_point
     filters = weights.astype(np.float64) - params.weights_zero_point
     return _finish(rows @ filters.T, bias, params, op.clamp, y)
+
+
+def batch_matmul(graph: Graph, op: BatchMatMul, a: Array, b: Array) -> Array:
+    params = batch_matmul_params(graph, op)
+    left = a.astype(np.float64) - params.a_zero_point
+    right = b.astype(np.float64) - params.b_zero_point
+    left = left.swapaxes(-1, -2) if op.adjoint_a else left
+    right = right.swapaxes(-1, -2) if op.adjoint_b else right
+    sums = (left @ right).astype(np.int64).astype(np.int32)
+    y = graph.tensor(op.outputs[0])
+    scaled = multiply_by_quantized_multiplier(sums, params.output.multiplier, params.output.shift)
+    clamped = np.clip(scaled + params.output_zero_point, *dtype_clamp(y.dtype))
+    return clamped.astype(y.dtype.numpy)
 
 
 def _windows(

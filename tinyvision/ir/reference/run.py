@@ -16,6 +16,7 @@ _SEMANTICS: dict[type[ops.Op], Callable[..., Array | tuple[Array, ...]]] = {
     ops.DepthwiseConv2D: convolution.depthwise_conv2d,
     ops.TransposeConv2D: convolution.transpose_conv2d,
     ops.FullyConnected: convolution.fully_connected,
+    ops.BatchMatMul: convolution.batch_matmul,
     ops.Add: elementwise.add,
     ops.Sub: elementwise.sub,
     ops.Mul: elementwise.mul,
