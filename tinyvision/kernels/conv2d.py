@@ -46,13 +46,15 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             overlap=(_element_lead(shape), None, None),
         )
         return (*conv2d_lanes.candidates(graph, op, core), portable)
-    return (*conv2d_mve.candidates(graph, op, core), _simd(shape, BLOCK_PIXELS))
+    return conv2d_mve.candidates(graph, op, core) or (_simd(shape, BLOCK_PIXELS),)
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """Kernels that need less scratch and more time."""
     assert isinstance(op, Conv2D)
-    return (_simd(window(graph, op), SMALL_BLOCK_PIXELS),) if core.dsp else ()
+    if not core.dsp or conv2d_mve.candidates(graph, op, core):
+        return ()
+    return (_simd(window(graph, op), SMALL_BLOCK_PIXELS),)
 
 
 def _simd(shape: Window, pixels: int) -> Kernel:

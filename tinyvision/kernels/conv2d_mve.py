@@ -29,21 +29,30 @@ MOST_CHANNELS = 20000
 
 
 def candidates(graph: Graph, op: Conv2D, core: Core) -> tuple[Kernel, ...]:
-    """At most one: where the core has vectors and the sums provably suit its requantization."""
+    """None but where the core has vectors and the sums provably suit its requantization. Pointwise
+    convolutions, too, may copy their inputs, so that the output can lie closer to them.
+    """
     shape = window(graph, op)
     fast = requantization(graph, op).fast
     if not (core.mve and fast) or steps(shape) > MOST_STEPS or shape.channels > MOST_CHANNELS:
         return ()
-    template = "conv2d_1x1_mve" if shape.is_pointwise else "conv2d_mve"
-    return (
-        Kernel(
-            template,
-            template,
-            scratch_bytes=0 if shape.is_pointwise else columns_bytes(shape),
-            flash_bytes=4 * shape.channels * (VECTOR // 4 * steps(shape) + 3),
-            overlap=(_lead(shape), None, None),
-        ),
+    flash_bytes = 4 * shape.channels * (VECTOR // 4 * steps(shape) + 3)
+    copying = Kernel(
+        "conv2d_mve",
+        "conv2d_1x1_mve_copying" if shape.is_pointwise else "conv2d_mve",
+        scratch_bytes=columns_bytes(shape),
+        flash_bytes=flash_bytes,
+        overlap=(block_lead(shape, BLOCK_PIXELS), None, None),
     )
+    if not shape.is_pointwise:
+        return (copying,)
+    direct = Kernel(
+        "conv2d_1x1_mve",
+        "conv2d_1x1_mve",
+        flash_bytes=flash_bytes,
+        overlap=(_direct_lead(shape), None, None),
+    )
+    return (direct, copying)
 
 
 def steps(shape: Window) -> int:
@@ -95,10 +104,10 @@ def channel_words(rows: Array, constants: Array) -> Array:
     return words.astype(np.int32)
 
 
-def _lead(shape: Window) -> int:
-    """Pointwise convolutions read the inputs of a block of pixels again for each two channels."""
-    if not shape.is_pointwise or shape.channels <= BLOCK_CHANNELS:
-        return block_lead(shape, BLOCK_PIXELS)
+def _direct_lead(shape: Window) -> int:
+    """The inputs of a block of pixels are read again for each two channels."""
     _, last, lowest = pixel_blocks(shape, shape.pixels, BLOCK_PIXELS)
     before_the_last = (shape.channels - 1) // BLOCK_CHANNELS * BLOCK_CHANNELS
+    if before_the_last == 0:
+        return block_lead(shape, BLOCK_PIXELS)
     return diagonal(last * shape.channels + before_the_last, lowest, shape.input_bytes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D, Op
-from tinyvision.kernels import depthwise_bands
+from tinyvision.kernels import depthwise_bands, depthwise_mve
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import NOTHING, Window, diagonal, window
@@ -55,6 +55,8 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     flash or RAM has no room for pairs of int16 weights or lines.
     """
     assert isinstance(op, DepthwiseConv2D)
+    if vectors := depthwise_mve.candidates(graph, op, core):
+        return vectors
     kernels = [*depthwise_bands.candidates(graph, op, core)]
     shape = window(graph, op)
     tables = requantization(graph, op).table_bytes + 4 * shape.channels

@@ -7,6 +7,7 @@ import numpy as np
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Add, Dequantize, Maximum, Minimum, Mul, Op, Prelu, Quantize, Sub
 from tinyvision.ir.types import DType
+from tinyvision.kernels import add_mve
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.lanes import variant
 from tinyvision.kernels.overlap import indices, lead
@@ -33,10 +34,14 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         None if x.is_constant else lead(np.broadcast_to(indices(x.shape), y.shape), 1)
         for x in graph.input_tensors(op)
     )
+    template = _TEMPLATES[type(op)]
+    name = variant(op.kind.lower(), 4 if core.unaligned else 1)
+    if add_mve.applies(graph, op, core):
+        template, name = add_mve.TEMPLATE, f"{op.kind.lower()}_mve"
     return (
         Kernel(
-            _TEMPLATES[type(op)],
-            variant(op.kind.lower(), 4 if core.unaligned else 1),
+            template,
+            name,
             flash_bytes=constant_bytes(graph, op),
             overlap=overlap,
         ),

@@ -8,7 +8,11 @@ from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
 from tinyvision.ir.types import Tensor
-from tinyvision.kernels import fully_connected_halves, fully_connected_quads
+from tinyvision.kernels import (
+    fully_connected_halves,
+    fully_connected_mve,
+    fully_connected_quads,
+)
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import diagonal
@@ -21,6 +25,8 @@ BLOCK_CHANNELS = 4
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """The SIMD kernel expects weights without a zero point."""
     assert isinstance(op, FullyConnected)
+    if fully_connected_mve.applies(graph, op, core):
+        return (_mve(graph, op),)
     tables = requantization(graph, op).table_bytes
     simd = core.dsp and conv_requant(graph, op).weights_zero_point == 0
     name = "fully_connected_dsp" if simd else "fully_connected"
@@ -49,6 +55,18 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         ),
     )
     return (quads, kernel)
+
+
+def _mve(graph: Graph, op: FullyConnected) -> Kernel:
+    channels, depth = graph.tensor(op.inputs[1]).shape
+    padded = fully_connected_mve.padded(channels)
+    last = padded - fully_connected_mve.BLOCK_CHANNELS
+    return Kernel(
+        fully_connected_mve.TEMPLATE,
+        fully_connected_mve.TEMPLATE,
+        flash_bytes=padded * (16 * fully_connected_mve.steps(depth) + 12),
+        overlap=(_lead(graph.tensor(op.inputs[0]), depth, channels, last), None, None),
+    )
 
 
 def _lead(x: Tensor, depth: int, channels: int, last: int) -> int:

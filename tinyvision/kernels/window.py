@@ -69,7 +69,7 @@ class Window:
         """For each output pixel in order the index of the first input element under its window
         (int64; NOTHING where the window lies in the padding altogether).
         """
-        rows, columns = (self._first_inside(axis) for axis in range(2))
+        rows, columns = (self.first_inside(axis) for axis in range(2))
         images = np.arange(self.batch, dtype=np.int64)[:, None, None] * self.input[0]
         reads: Array = ((images + rows[:, None]) * self.input[1] + columns) * self.depth
         reads[:, (rows[:, None] < 0) | (columns < 0)] = NOTHING
@@ -80,7 +80,7 @@ class Window:
         moved: Array = np.where(reads == NOTHING, NOTHING, reads + group * self.group_depth)
         return moved
 
-    def _first_inside(self, axis: int) -> Array:
+    def first_inside(self, axis: int) -> Array:
         """Lowest input row or column under each output row's or column's window, -1 for none."""
         starts = np.arange(self.output[axis], dtype=np.int64) * self.stride[axis]
         taps = np.arange(self.kernel[axis], dtype=np.int64) * self.dilation[axis]

@@ -80,7 +80,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         block = BLOCKS[kernel.variant]
         return conv2d_lanes.build(graph, op, window_context(shape), shape, block)
     if kernel.template in ("conv2d_mve", "conv2d_1x1_mve"):
-        return conv2d_mve.build(graph, op, window_context(shape), shape)
+        return conv2d_mve.build(graph, op, kernel, window_context(shape), shape)
     rows = weights.reshape(shape.channels, shape.taps)
     groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
     folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)

@@ -9,11 +9,14 @@ from tinyvision.codegen.packing import requant_context
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D
 from tinyvision.kernels.conv2d_mve import steps, stream
+from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window
 
 
-def build(graph: Graph, op: Conv2D, geometry: Mapping[str, Value], shape: Window) -> Instance:
+def build(
+    graph: Graph, op: Conv2D, kernel: Kernel, geometry: Mapping[str, Value], shape: Window
+) -> Instance:
     """``geometry``: what every windowed kernel needs to know of its shape."""
     context: dict[str, Value] = {
         **requant_context(requantization(graph, op)),
@@ -22,16 +25,18 @@ def build(graph: Graph, op: Conv2D, geometry: Mapping[str, Value], shape: Window
         "group_channels": shape.group_channels,
         "steps": steps(shape),
     }
-    if shape.is_pointwise:
-        context |= {"pixels": shape.pixels}
-    else:
-        context |= {
-            **geometry,
-            "taps": shape.taps,
-            "groups": shape.groups,
-            "group_depth": shape.group_depth,
-            "input_zero_point": graph.tensor(op.inputs[0]).zero_point,
-        }
-    scratch = () if shape.is_pointwise else (ScratchArg(),)
     tensors = (TensorArg(op.inputs[0]), TensorArg(op.outputs[0]))
-    return Instance((*tensors, ConstArg("stream", stream(graph, op)), *scratch), context)
+    constants = ConstArg("stream", stream(graph, op))
+    if kernel.template == "conv2d_1x1_mve":
+        return Instance((*tensors, constants), {**context, "pixels": shape.pixels})
+    context |= {
+        **geometry,
+        "taps": shape.taps,
+        "groups": shape.groups,
+        "group_depth": shape.group_depth,
+        "input_zero_point": graph.tensor(op.inputs[0]).zero_point,
+    }
+    if shape.is_pointwise:  # one row of all pixels
+        context |= {"batch": 1, "in_height": 1, "out_height": 1}
+        context |= {"in_width": shape.pixels, "out_width": shape.pixels}
+    return Instance((*tensors, constants, ScratchArg()), context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvision.codegen.instances import depthwise_bands
+from tinyvision.codegen.instances import depthwise_bands, depthwise_mve
 from tinyvision.codegen.instances.conv2d import window_context
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg
 from tinyvision.codegen.packing import (
@@ -46,6 +46,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         )
     if kernel.template == "depthwise_conv2d_bands":
         return depthwise_bands.build(graph, op, window_context(shape), shape)
+    if kernel.template == "depthwise_conv2d_mve":
+        return depthwise_mve.build(graph, op, context, shape)
     taps = np.moveaxis(weights[0], 2, 0)
     sums = taps.sum(axis=(1, 2), dtype=np.int64)
     return Instance(

@@ -14,7 +14,11 @@ from tinyvision.codegen.packing import (
 from tinyvision.ir.derive import conv_requant
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import FullyConnected, Op
-from tinyvision.kernels import fully_connected_halves, fully_connected_quads
+from tinyvision.kernels import (
+    fully_connected_halves,
+    fully_connected_mve,
+    fully_connected_quads,
+)
 from tinyvision.kernels.fully_connected import BLOCK_CHANNELS
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.narrow_requant import line
@@ -67,6 +71,11 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "wide": int(wide),
                 "first_words": first_words,
             },
+        )
+    if kernel.template == fully_connected_mve.TEMPLATE:
+        return Instance(
+            args=(*tensors, ConstArg("stream", fully_connected_mve.stream(graph, op))),
+            context={**context, "rows": rows, "steps": fully_connected_mve.steps(depth)},
         )
     if kernel.template == fully_connected_quads.TEMPLATE:
         return Instance(
