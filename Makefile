@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml setup.py scripts/setup
 	PYTHON=$(PYTHON) scripts/setup $(VENV)
 	touch $@
 
-demo: $(STAMP)   ## a real network, verified and profiled on a virtual STM32H7
+demo: $(STAMP)   ## train, quantize, build, verify and profile on a virtual STM32H7
 	$(BIN)/tinyvision demo
 
 test: $(STAMP)   ## all tests that this machine can run

@@ -10,15 +10,15 @@ from pathlib import Path
 from tinyvision.errors import UserError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file by renaming a finished one; UserError where that is impossible."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file by renaming a finished one; UserError where that is impossible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tinyvision.")
         temporary = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content.encode() if isinstance(content, str) else content)
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:

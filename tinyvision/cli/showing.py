@@ -55,13 +55,15 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path(
         "build/demo"
     ),
+    data: Annotated[str, typer.Option("--data", "-d", help="digits or shapes.")] = "digits",
     as_json: JsonOpt = False,
 ) -> None:
-    """The main job in one go on a built-in network, up to report.html."""
+    """The main job in one go on built-in data, from training to report.html."""
     from tinyvision.demo import run as run_demo
 
     with working("starting") as progress:
-        result = run_demo(board, out, progress, Console(stderr=True) if as_json else console)
+        tables = Console(stderr=True) if as_json else console
+        result = run_demo(board, out, progress, tables, data)
     if as_json:
         emit_json(result)
     if result["mismatches"]:

@@ -7,6 +7,7 @@ from tinyvision.report.html import plan_html, profile_html
 from tinyvision.report.plan_svg import plan_svg
 from tinyvision.report.plan_text import print_plan
 from tinyvision.report.profile_text import print_build, print_profile
+from tinyvision.report.training_text import print_evaluation, print_training
 
 __all__ = [
     "board_rows",
@@ -16,7 +17,9 @@ __all__ = [
     "print_bench",
     "print_boards",
     "print_build",
+    "print_evaluation",
     "print_plan",
     "print_profile",
+    "print_training",
     "profile_html",
 ]

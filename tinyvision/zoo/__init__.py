@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tinyvision.errors import UserError
-from tinyvision.zoo import convolutional, mcunet, mobile
+from tinyvision.zoo import convolutional, mcunet, mobile, tiny
 from tinyvision.zoo.describe import Network
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "construct", "names", "network"]
 
-NETWORKS: dict[str, Network] = {**mcunet.NETWORKS, **mobile.NETWORKS, **convolutional.NETWORKS}
+NETWORKS: dict[str, Network] = {
+    **tiny.NETWORKS,
+    **mcunet.NETWORKS,
+    **mobile.NETWORKS,
+    **convolutional.NETWORKS,
+}
 
 
 def names() -> tuple[str, ...]:
