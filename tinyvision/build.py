@@ -6,7 +6,7 @@ A newcomer reads this first. Nothing here knows a board or a model by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from tinyvision.errors import FitError, ModelError, UserError
 from tinyvision.ir import Graph
 from tinyvision.ir.macs import graph_macs
 from tinyvision.kernels import choose
+from tinyvision.kernels.choose import CandidatesOf
+from tinyvision.kernels.prefer import GOALS, preferring
 from tinyvision.schedule.plan import BankUse, Plan
-from tinyvision.schedule.planner import CandidatesOf
 from tinyvision.target import Board, load_board
 
 Progress = Callable[[str], None]
@@ -38,16 +39,19 @@ class Model:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A model scheduled for a board: ``graph`` is the model's after the passes."""
+    """A model scheduled for a board: ``graph`` is the model's after the passes, ``goal`` what it
+    was optimised for.
+    """
 
     model: Model
     graph: Graph
     plan: Plan
     board: Board
+    goal: str = "speed"
 
     def emit(self) -> dict[str, str]:
         """The generated library: relative path to text."""
-        return codegen.emit(self.graph, self.plan, self.board, self.model.data)
+        return codegen.emit(self.graph, self.plan, self.board, self.model.data, self.goal)
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,24 @@ def plan(
     sram_limit: int | None = None,
     input_rows: bool = True,
     patches: tuple[int, int] | None = None,
+    flash_limit: int | None = None,
+    goal: str = "speed",
     candidates: CandidatesOf = choose.candidates,
 ) -> Compiled:
     """Optimises and schedules, without compiling anything; raises FitError if it does not fit.
 
     ``input_rows``: a streaming schedule may take the input row by row (``push_rows`` in the
     generated code) instead of keeping it in memory. ``patches``: rows and columns of tiles of the
-    schedule "patch", or None for those that need least memory. ``candidates``: the kernels to
-    choose from, fastest first.
+    schedule "patch", or None for those that need least memory. ``flash_limit``: bytes of the
+    board's flash that the firmware may take. ``goal``: one of ``kernels.prefer.GOALS``.
+    ``candidates``: the kernels to choose from, fastest first.
     """
+    if goal not in GOALS:
+        raise UserError(f"nothing is optimised for {goal!r}", hint=f"Take {', '.join(GOALS)}.")
     loaded = model if isinstance(model, Model) else load(model)
     target = board if isinstance(board, Board) else load_board(board)
+    if flash_limit is not None:
+        target = replace(target, flash_bytes=min(target.flash_bytes, flash_limit))
     graph = passes.run(loaded.graph)
     planned = schedule.plan(
         graph,
@@ -113,9 +124,9 @@ def plan(
         sram_limit=sram_limit,
         rows_arrive=input_rows,
         patches=patches,
-        candidates=candidates,
+        candidates=preferring(goal, candidates),
     )
-    return Compiled(loaded, graph, planned, target)
+    return Compiled(loaded, graph, planned, target, goal)
 
 
 def _frame(compiled: Compiled) -> BankUse | None:
@@ -160,7 +171,16 @@ def build(
         firmware.require_tools()  # before anything is written
     project = write_project(compiled, out, progress=progress)
     progress("compiling")
-    return Built(compiled, firmware.build(project, progress))
+    result = firmware.build(project, progress)
+    excess = result.sizes.flash_total_bytes - compiled.board.flash_bytes
+    if excess > 0:
+        raise FitError(
+            f"the firmware is {excess} bytes larger than the flash it may take",
+            compiled.plan.model,
+            f"{result.sizes.flash_total_bytes} of {compiled.board.flash_bytes} bytes",
+            "Try --optimize balanced or size.",
+        )
+    return Built(compiled, result)
 
 
 def write_project(

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 PLACE = ("name", "inputs", "outputs")
 """Fields of an operator that say where it stands, not what it computes."""
 
+NOISE = 1.02
+"""By this factor a layer's time may change with what runs before it and where its code lies."""
+
 
 @dataclass(frozen=True)
 class Timings:
@@ -46,13 +49,19 @@ class Timings:
 
     def candidates(self, graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         """As ``choose.candidates``, fastest first by what was found; as given where a kernel has
-        not been tried.
+        not been tried, or where the first of them is hardly slower than the best.
         """
         given = choose.candidates(graph, op, core)
         known = self.cycles.get(signature(graph, op), {})
         if any(identity(kernel) not in known for kernel in given):
             return given
-        return tuple(sorted(given, key=lambda k: known[identity(k)] or float("inf")))
+
+        def cycles(kernel: Kernel) -> float:
+            return known[identity(kernel)] or float("inf")
+
+        if cycles(given[0]) <= NOISE * min(map(cycles, given)):
+            return given
+        return tuple(sorted(given, key=cycles))
 
     def with_found(self, layer: str, kernel: Kernel, cycles: int) -> Timings:
         row = {**self.cycles.get(layer, {}), identity(kernel): cycles}

@@ -60,6 +60,24 @@ SramOpt = Annotated[
     str | None,
     typer.Option("--sram", help="At most so many bytes of RAM; 64K and 1M are understood."),
 ]
+FlashOpt = Annotated[
+    str | None, typer.Option("--flash", help="At most so many bytes of flash; 256K and 1M.")
+]
+GoalOpt = Annotated[
+    str,
+    typer.Option(
+        "--optimize",
+        help="For speed, size, or both in balance: kernels, their constants, the compiler's flag.",
+    ),
+]
+TuneOpt = Annotated[
+    bool,
+    typer.Option(
+        "--tune",
+        help="Try every kernel of every layer first, on the twin or on --port; what was found is "
+        "kept for the next time.",
+    ),
+]
 InputOpt = Annotated[
     InputKind,
     typer.Option(

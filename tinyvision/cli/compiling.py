@@ -11,6 +11,8 @@ from rich.markup import escape
 from tinyvision import project as projects
 from tinyvision.cli.common import (
     BoardOpt,
+    FlashOpt,
+    GoalOpt,
     HtmlOpt,
     InputKind,
     InputOpt,
@@ -20,16 +22,16 @@ from tinyvision.cli.common import (
     PatchesOpt,
     ScheduleOpt,
     SramOpt,
+    TuneOpt,
     app,
-    byte_count,
     console,
     emit_json,
-    grid_of,
     resolve_board,
     resolve_model,
     resolve_out,
     working,
 )
+from tinyvision.cli.planning import planned
 from tinyvision.files import write_whole
 
 
@@ -82,23 +84,27 @@ def plan(
     schedule: ScheduleOpt = "auto",
     patches: PatchesOpt = None,
     sram: SramOpt = None,
+    flash: FlashOpt = None,
+    goal: GoalOpt = "speed",
     fed: InputOpt = InputKind.rows,
     html: HtmlOpt = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Write the memory map.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """The memory plan, without compiling."""
-    from tinyvision.build import plan as make_plan
     from tinyvision.report import plan_html, plan_svg, print_plan
 
-    with working("planning"):
-        compiled = make_plan(
+    with working("planning") as progress:
+        compiled = planned(
             resolve_model(model),
             resolve_board(board),
-            schedule_kind=schedule,
-            patches=grid_of(patches, schedule),
-            sram_limit=byte_count(sram),
-            input_rows=fed is InputKind.rows,
+            progress,
+            schedule=schedule,
+            patches=patches,
+            sram=sram,
+            flash=flash,
+            goal=goal,
+            fed=fed,
         )
     if html:
         write_whole(html, plan_html(compiled.graph, compiled.plan, compiled.board))
@@ -117,6 +123,9 @@ def build(
     schedule: ScheduleOpt = "auto",
     patches: PatchesOpt = None,
     sram: SramOpt = None,
+    flash: FlashOpt = None,
+    goal: GoalOpt = "speed",
+    tune: TuneOpt = False,
     fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
     as_json: JsonOpt = False,
@@ -126,17 +135,22 @@ def build(
     from tinyvision.report import print_build
 
     name = resolve_board(board)
+    folder = resolve_out(out, name)
     with working("building") as progress:
-        built = make(
+        compiled = planned(
             resolve_model(model),
             name,
-            out=resolve_out(out, name),
-            schedule_kind=schedule,
-            patches=grid_of(patches, schedule),
-            sram_limit=byte_count(sram),
-            input_rows=fed is InputKind.rows,
-            progress=progress,
+            progress,
+            schedule=schedule,
+            patches=patches,
+            sram=sram,
+            flash=flash,
+            goal=goal,
+            tune=tune,
+            fed=fed,
+            out=folder,
         )
+        built = make(compiled, compiled.board, out=folder, progress=progress)
     if as_json:
         emit_json(built.to_json())
     else:
@@ -158,23 +172,27 @@ def export(
     schedule: ScheduleOpt = "auto",
     patches: PatchesOpt = None,
     sram: SramOpt = None,
+    flash: FlashOpt = None,
+    goal: GoalOpt = "speed",
     as_json: JsonOpt = False,
 ) -> None:
     """The model as a library for your own firmware."""
-    from tinyvision.build import plan as make_plan
     from tinyvision.export import KINDS, PORTABLE
     from tinyvision.export import export as write
 
     if kind not in KINDS:
         raise typer.BadParameter(f"--format is one of {', '.join(KINDS)}")
     found = projects.find()
-    with working("exporting"):
-        compiled = make_plan(
+    with working("exporting") as progress:
+        compiled = planned(
             resolve_model(model),
             board or (found.board if found else None) or PORTABLE,
-            schedule_kind=schedule,
-            patches=grid_of(patches, schedule),
-            sram_limit=byte_count(sram),
+            progress,
+            schedule=schedule,
+            patches=patches,
+            sram=sram,
+            flash=flash,
+            goal=goal,
         )
         folder = write(compiled, kind, out)
     if as_json:

@@ -10,6 +10,8 @@ from rich.markup import escape
 
 from tinyvision.cli.common import (
     BoardOpt,
+    FlashOpt,
+    GoalOpt,
     HtmlOpt,
     InputKind,
     InputOpt,
@@ -20,19 +22,19 @@ from tinyvision.cli.common import (
     PortOpt,
     ScheduleOpt,
     SramOpt,
+    TuneOpt,
     VirtualOpt,
     app,
-    byte_count,
     choose_one,
     console,
     emit_json,
     errors,
-    grid_of,
     resolve_board,
     resolve_model,
     resolve_out,
     working,
 )
+from tinyvision.cli.planning import planned
 from tinyvision.files import write_whole
 
 
@@ -77,6 +79,9 @@ def verify(
     schedule: ScheduleOpt = "auto",
     patches: PatchesOpt = None,
     sram: SramOpt = None,
+    flash: FlashOpt = None,
+    goal: GoalOpt = "speed",
+    tune: TuneOpt = False,
     fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
     as_json: JsonOpt = False,
@@ -87,20 +92,31 @@ def verify(
 
     choose_one(virtual=virtual, host=host, port=port)
     name = resolve_board(board) if board or not host else "host"
+    folder = resolve_out(out, name)
     with working("verifying") as progress:
-        result = compare(
+        compiled = planned(
             resolve_model(model),
             name,
+            progress,
+            schedule=schedule,
+            patches=patches,
+            sram=sram,
+            flash=flash,
+            goal=goal,
+            tune=tune,
+            fed=fed,
+            port=port,
+            out=folder,
+        )
+        result = compare(
+            compiled,
+            compiled.board,
             where=Where(virtual, host, port),
             inputs=inputs,
             samples=samples,
             seed=seed,
             sanitize=sanitize,
-            schedule_kind=schedule,
-            patches=grid_of(patches, schedule),
-            sram_limit=byte_count(sram),
-            input_rows=fed is InputKind.rows,
-            out=resolve_out(out, name),
+            out=folder,
             progress=progress,
         )
     if as_json:
@@ -139,6 +155,9 @@ def profile(
     schedule: ScheduleOpt = "auto",
     patches: PatchesOpt = None,
     sram: SramOpt = None,
+    flash: FlashOpt = None,
+    goal: GoalOpt = "speed",
+    tune: TuneOpt = False,
     fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
     as_json: JsonOpt = False,
@@ -153,35 +172,37 @@ def profile(
     if annotate is not None and port is not None:
         raise typer.BadParameter("--annotate needs the virtual board")
     name = resolve_board(board)
-    if annotate is not None:
-        with working("profiling") as progress:
+    folder = resolve_out(out, name)
+    with working("profiling") as progress:
+        compiled = planned(
+            resolve_model(model),
+            name,
+            progress,
+            schedule=schedule,
+            patches=patches,
+            sram=sram,
+            flash=flash,
+            goal=goal,
+            tune=tune,
+            fed=fed,
+            port=port,
+            out=folder,
+        )
+        if annotate is not None:
             layer = annotate_layer(
-                resolve_model(model),
-                name,
-                annotate,
-                schedule_kind=schedule,
-                patches=grid_of(patches, schedule),
-                sram_limit=byte_count(sram),
-                out=resolve_out(out, name),
-                progress=progress,
+                compiled, compiled.board, annotate, out=folder, progress=progress
             )
+        else:
+            where = Where(virtual=virtual, port=port)
+            _, measured = measure(
+                compiled, compiled.board, where=where, out=folder, progress=progress
+            )
+    if annotate is not None:
         if as_json:
             emit_json(layer)
         else:
             print_annotated(console, layer)
         return
-    with working("profiling") as progress:
-        compiled, measured = measure(
-            resolve_model(model),
-            name,
-            where=Where(virtual=virtual, port=port),
-            schedule_kind=schedule,
-            patches=grid_of(patches, schedule),
-            sram_limit=byte_count(sram),
-            input_rows=fed is InputKind.rows,
-            out=resolve_out(out, name),
-            progress=progress,
-        )
     result = measured.to_json()
     if html:
         write_whole(html, profile_html(compiled.graph, compiled.plan, compiled.board, result))

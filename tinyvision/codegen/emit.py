@@ -77,17 +77,24 @@ class Port:
     elements: int
 
 
-def emit(graph: Graph, plan: Plan, board: Board, model_data: bytes = b"") -> dict[str, str]:
+COMPILED = {"speed": "-O3", "balanced": "-O2", "size": "-Os"}
+"""How the library asks to be compiled, by what to optimise for."""
+
+
+def emit(
+    graph: Graph, plan: Plan, board: Board, model_data: bytes = b"", goal: str = "speed"
+) -> dict[str, str]:
     """The C library of ``graph`` scheduled by ``plan``: path inside the library to text.
 
-    ``model_data``: the bytes of the file the graph came from; their hash lets a host tell which
-    model a board runs. The same arguments give the same text.
+    ``goal``: what to optimise for. ``model_data``: the bytes of the file the graph came from; their
+    hash lets a host tell which model a board runs. The same arguments give the same text.
     """
     context = model_context(graph, plan, board)
     model = context["model"]
     kernels, layers, constants = _layers(graph, plan, model)
     seed, crc = self_test.known_answer(graph)
     context |= {
+        "optimization": COMPILED[goal],
         "hash": hashlib.sha256(model_data).digest()[:16],
         "labels": graph.labels,
         "kernels": kernels,

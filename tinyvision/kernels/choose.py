@@ -25,9 +25,10 @@ from tinyvision.kernels import (
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.target.core import Core
 
-Family = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
+CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
+"""Of an operator on a core the kernels to choose from, fastest first."""
 
-FAMILIES: dict[type[Op], Family] = {
+FAMILIES: dict[type[Op], CandidatesOf] = {
     ops.Add: elementwise.candidates,
     ops.BatchMatMul: batch_matmul.candidates,
     ops.AveragePool2D: pool.candidates,

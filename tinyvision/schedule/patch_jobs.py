@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.ir.types import Tensor
+from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import row_use
 from tinyvision.kernels.tiles import COLUMNS, ROWS, restricted, spans_read
@@ -17,8 +18,6 @@ from tinyvision.schedule.problem import Patch, Problem
 from tinyvision.schedule.row_jobs import row_kernels
 from tinyvision.schedule.tiling import Tiling
 from tinyvision.target.core import Core
-
-CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
 
 @dataclass(frozen=True)

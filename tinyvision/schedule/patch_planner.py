@@ -13,10 +13,11 @@ from itertools import product
 
 from tinyvision.errors import FitError, UserError
 from tinyvision.ir.graph import Graph
+from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.tiles import COLUMNS, ROWS, has_tiles
 from tinyvision.schedule.order import find_order, step_minima
-from tinyvision.schedule.patch_jobs import CandidatesOf, PatchProblem, patch_problem, tile_bytes
+from tinyvision.schedule.patch_jobs import PatchProblem, patch_problem, tile_bytes
 from tinyvision.schedule.plan import Plan, Segment, Step
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.tiling import Spans, borders, covered, longest, spans_along, tiling

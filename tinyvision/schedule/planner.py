@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 from tinyvision.errors import FitError, ModelError, UserError
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.macs import macs as op_macs
-from tinyvision.ir.ops import Op
 from tinyvision.kernels import choose
-from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.schedule.advice import explain_flash, explain_ram
 from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.banks import Assignment, assign
@@ -26,15 +24,12 @@ from tinyvision.schedule.row_jobs import row_problem
 from tinyvision.schedule.select import Schedule, Selection, select
 from tinyvision.schedule.stream_planner import Streamed, stream_schedule
 from tinyvision.target.board import Board
-from tinyvision.target.core import Core
 
 log = logging.getLogger(__name__)
 
 STREAM_CODE_BYTES = 384
 """Code that an operator of a stream takes beside its kernel, turns included, at most."""
 SCHEDULES = ("auto", "layer", "stream", "patch")
-
-CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
 
 def plan(

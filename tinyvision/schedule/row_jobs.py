@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
 from tinyvision.kernels import choose
+from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import WINDOWED, RowUse, one_row, row_use
 from tinyvision.schedule.costs import Pricing, price_list
@@ -16,8 +16,6 @@ from tinyvision.schedule.interleave import RowJob, Stage
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.slicing import Sliced, slicings
 from tinyvision.target.core import Core
-
-CandidatesOf = Callable[[Graph, Op, Core], tuple[Kernel, ...]]
 
 
 @dataclass(frozen=True)
