@@ -36,7 +36,7 @@ def network() -> Graph:
     return net.graph(net.conv(x, 5, 3))
 
 
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
 def test_any_segments_give_the_same(core: str) -> None:
     graph = network()
     board = replace(load_board("host"), core=CORES[core])
