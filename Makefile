@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check fuzz bench sizes golden clean
+.PHONY: help setup demo test check fuzz zoo bench sizes golden clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
 
@@ -25,6 +25,9 @@ check: $(STAMP)  ## what must pass before a commit: format, lint, types, unit an
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/golden tests/host
+
+zoo: $(STAMP)    ## every network of the zoo, at full size too, on the host and virtual boards; an hour
+	$(BIN)/python -m pytest tests/train/test_zoo_int8.py --zoo
 
 fuzz: $(STAMP)   ## random graphs, mutated models and mutated serial frames, at length
 	$(BIN)/python -m tests.fuzz.fuzz_graphs --count 1000

@@ -1,7 +1,10 @@
-"""Every network of the zoo, small: int8, imported, planned, compiled, equal in every bit."""
+"""Every network of the zoo, small: int8, planned, compiled, equal in every bit on the host and on a
+virtual board. With ``--zoo`` (``make zoo``) also as published.
+"""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -10,20 +13,27 @@ import pytest
 
 from tinyvision import importer, zoo
 from tinyvision.api import Where, verify
-from tinyvision.build import Model, plan
+from tinyvision.build import Compiled, Model, plan
+from tinyvision.errors import FitError
 from tinyvision.train.quantization import ptq
 
-BOARD = "stm32h7"
+BOARDS = ("stm32h7", "host")
+"""The first one that holds a network is taken."""
+
+# These consist of the same blocks as the other networks of MCUNet: left to `make zoo`.
+ALIKE = {"mcunet-vww1", "mcunet-vww2", "mcunet-in1", "mcunet-in2", "mcunet-in3", "mcunet-in4"}
 
 
 def small(name: str) -> keras.Model:
-    """A few classes at the lowest resolution that leaves something to pool, and a quarter of the
-    channels; batch norms as if it had been trained, so that folding them changes something.
-    """
+    """At the lowest resolution that leaves something to pool, with a quarter of the channels."""
     network = zoo.network(name)
     height, width = (min(extent, 40) for extent in network.resolution)
     shape = (height, width, network.image_channels)
-    model = zoo.build(name, shape, 5, min(network.width, 0.25), seed=1)
+    return zoo.build(name, shape, 5, min(network.width, 0.25), seed=1)
+
+
+def quantized(model: keras.Model, name: str) -> Model:
+    """With batch norms as if it had been trained, so that folding them changes something."""
     random = np.random.default_rng(2)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -32,30 +42,46 @@ def small(name: str) -> keras.Model:
             layer.beta.assign(random.normal(0, 0.3, size))
             layer.moving_mean.assign(random.normal(0, 0.3, size))
             layer.moving_variance.assign(random.uniform(0.5, 1.5, size))
-    return model
-
-
-def quantized(name: str) -> Model:
-    model = small(name)
-    random = np.random.default_rng(3)
     images = random.integers(-128, 128, (4, *model.input_shape[1:])).astype(np.float32) / 128
     data = ptq(model, images)
     return Model(Path(f"{name}.tflite"), data, importer.from_bytes(data, name))
 
 
-# These consist of the same blocks as the other networks of MCUNet: left to `make zoo`.
-ALIKE = {"mcunet-vww2", "mcunet-in1", "mcunet-in2", "mcunet-in3", "mcunet-in4"}
+def planned(model: Model) -> Compiled:
+    for board in BOARDS:
+        try:
+            return plan(model, board)
+        except FitError:
+            continue
+    raise AssertionError("no board holds it")
 
 
-@pytest.fixture(params=zoo.names())
-def name(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=zoo.names())
+def network(request: pytest.FixtureRequest) -> Compiled:
     if request.param in ALIKE and not request.config.getoption("--zoo"):
         pytest.skip("make zoo runs it; networks of the same blocks are tested here")
-    return request.param
+    return planned(quantized(small(request.param), request.param))
 
 
-def test_generated_c_equals_the_oracle(name):
-    compiled = plan(quantized(name), BOARD)
-    result = verify(compiled, compiled.board, where=Where(host=True), samples=3)
-    assert result["samples"] == 3
+def assert_equal(compiled: Compiled, samples: int, where: Where, out: Path | None = None) -> None:
+    result = verify(compiled, compiled.board, where=where, samples=samples, out=out)
+    assert result["samples"] == samples
     assert (result["mismatches"], result["first_divergent_layer"]) == (0, None)
+
+
+def test_on_the_host(network):
+    assert network.board.name == BOARDS[0]
+    assert_equal(network, 3, Where(host=True))
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc")
+def test_on_the_virtual_board(network, tmp_path):
+    assert_equal(network, 2, Where(virtual=True), tmp_path / "project")
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_as_published(name, request):
+    if not request.config.getoption("--zoo"):
+        pytest.skip("make zoo runs it")
+    compiled = planned(quantized(zoo.build(name, seed=1), name))
+    assert_equal(compiled, 1, Where(host=True))

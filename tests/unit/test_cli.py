@@ -14,7 +14,7 @@ from tinyvision import __version__
 
 DIGITS = Path(__file__).parents[2] / "tinyvision" / "demo" / "digits.tflite"
 COMMANDS = ("demo", "new", "boards", "doctor", "check", "plan", "build", "flash", "verify")
-COMMANDS += ("profile", "run", "export", "bench", "train", "evaluate")
+COMMANDS += ("profile", "run", "export", "bench", "train", "evaluate", "zoo")
 
 
 def tinyvision(*arguments, cwd=None, stdout=subprocess.PIPE, **variables):

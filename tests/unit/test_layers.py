@@ -44,6 +44,7 @@ TOP = {
     "api",
     "bench",
     "build",
+    "catalogue",
     "cli",
     "demo",
     "doctor",

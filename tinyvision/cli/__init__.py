@@ -20,7 +20,14 @@ from tinyvision.cli.common import app, console, errors
 from tinyvision.errors import UserError
 
 # Importing them registers their commands, in the order of `tinyvision --help`.
-from tinyvision.cli import setting_up, training, compiling, running, showing  # noqa: F401  # isort: skip
+from tinyvision.cli import (  # noqa: F401  # isort: skip
+    setting_up,
+    networks,
+    training,
+    compiling,
+    running,
+    showing,
+)
 
 INTERRUPTED = 130
 NO_FAULT_OF_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)

@@ -8,8 +8,11 @@ from tinyvision.report.plan_svg import plan_svg
 from tinyvision.report.plan_text import print_plan
 from tinyvision.report.profile_text import print_build, print_profile
 from tinyvision.report.training_text import print_evaluation, print_training
+from tinyvision.report.zoo import HEADINGS as ZOO_HEADINGS
+from tinyvision.report.zoo import print_zoo, zoo_cells
 
 __all__ = [
+    "ZOO_HEADINGS",
     "board_rows",
     "plan_html",
     "plan_svg",
@@ -21,5 +24,7 @@ __all__ = [
     "print_plan",
     "print_profile",
     "print_training",
+    "print_zoo",
     "profile_html",
+    "zoo_cells",
 ]
