@@ -19,14 +19,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyvision.api import Where, flash, profile, run, verify
+    from tinyvision.api import Where, flash, profile, run, train, verify
     from tinyvision.build import build, load, plan
     from tinyvision.errors import UserError
+    from tinyvision.evaluate import evaluate
     from tinyvision.export import export
+    from tinyvision.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
-    "UserError", "Where", "build", "export", "flash", "load", "plan", "profile", "run", "verify",
+    "Settings", "UserError", "Where", "build", "evaluate", "export", "flash", "load", "plan",
+    "profile", "run", "train", "verify",
 ]  # fmt: skip
 
 
@@ -50,10 +53,12 @@ class _Lazy:
 
 
 _HOMES = {
-    "tinyvision.api": ("Where", "flash", "profile", "run", "verify"),
+    "tinyvision.api": ("Where", "flash", "profile", "run", "train", "verify"),
     "tinyvision.build": ("build", "load", "plan"),
     "tinyvision.errors": ("UserError",),
+    "tinyvision.evaluate": ("evaluate",),
     "tinyvision.export": ("export",),
+    "tinyvision.settings": ("Settings",),
 }
 
 

@@ -33,6 +33,7 @@ from tinyvision.device.virtual import QemuBoard, VirtualBoard, open_board
 from tinyvision.device.virtual.sanitizer import Sanitizer
 from tinyvision.errors import BoardError, DeviceError, UserError
 from tinyvision.firmware import Project, open_project
+from tinyvision.settings import Settings
 from tinyvision.target import Board, load_board
 
 
@@ -359,6 +360,23 @@ def run(
     with any_target(compiled, where, out, progress) as target:
         progress("running")
         return pictures.classify(compiled.graph, target, images, top)
+
+
+def train(
+    settings: Settings,
+    out: str | Path = "build/train",
+    *,
+    board: str | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Trains what ``settings`` say and writes ``model.keras``, ``model.tflite`` and
+    ``training.json``, which is returned, into ``out``: ``tinyvision.train.trainer.train``, in a
+    process of its own. UserError where TensorFlow is missing.
+    """
+    from tinyvision.train.apart import train_apart
+
+    return train_apart(settings, Path(out), progress, board=board, resume=resume)
 
 
 def _compiled(

@@ -86,7 +86,8 @@ def evaluate(
     """Accuracy of ``model`` (int8) on the test part of ``source``, by default of what it was
     trained with, or its first ``samples``; with the keys that ``evaluate --json`` prints.
 
-    ``float_model``: a ``.keras`` file, by default the one beside ``model``; needs TensorFlow.
+    ``float_model``: a ``.keras`` file, by default the one beside ``model``; it and the network
+    trained with simulated int8 need TensorFlow.
     """
     compiled = plan(model, board)
     graph = compiled.graph
@@ -95,13 +96,15 @@ def evaluate(
     images = dataset.test.images[:samples]
     labels = _in_model(graph, dataset.classes)[dataset.test.labels[:samples]]
     ran = run_int8(compiled, images, where, out, progress, lambda count: done(count, len(images)))
-    answers = {"float": None, "int8": ran.int8, "device": ran.device}
-    beside = float_model or model.with_suffix(".keras")
-    if beside.is_file():
-        progress("running the float network")
-        answers["float"] = _float_answers(beside, images)
-    elif float_model is not None:
+    answers: dict[str, Array | None] = {"float": None, "qat": None}
+    answers |= {"int8": ran.int8, "device": ran.device}
+    if float_model is not None and not float_model.is_file():
         raise UserError("there is no such file", str(float_model))
+    simulated = model.with_suffix(".qat.keras")
+    for name, path in (("float", float_model or model.with_suffix(".keras")), ("qat", simulated)):
+        if path.is_file():
+            progress(f"running the {name} network")
+            answers[name] = _float_answers(path, images)
     classes = graph.labels or dataset.classes
     judged = ran.device if ran.device is not None else ran.int8
     return {

@@ -112,9 +112,11 @@ def install(folder: Path, model: Path) -> None:
     for name, target in (
         ("model.tflite", model),
         ("model.keras", model.with_suffix(".keras")),
+        ("model.qat.keras", model.with_suffix(".qat.keras")),
         ("training.json", model.parent / "training.json"),
     ):
-        write_whole(target, (folder / name).read_bytes())
+        if (folder / name).exists():
+            write_whole(target, (folder / name).read_bytes())
 
 
 def create(directory: Path) -> list[Path]:

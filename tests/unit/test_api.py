@@ -9,7 +9,18 @@ import pytest
 
 import tinyvision
 
-STEPS = ("load", "plan", "build", "flash", "verify", "profile", "run", "export")
+STEPS = (
+    "load",
+    "plan",
+    "build",
+    "flash",
+    "verify",
+    "profile",
+    "run",
+    "export",
+    "train",
+    "evaluate",
+)
 
 
 def isolated(code: str) -> str:
@@ -19,14 +30,14 @@ def isolated(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("name", [*STEPS, "Where", "UserError"])
+@pytest.mark.parametrize("name", [*STEPS, "Where", "UserError", "Settings"])
 def test_names_at_the_top(name):
     assert callable(getattr(tinyvision, name))
     assert name in tinyvision.__all__
 
 
 @pytest.mark.parametrize("first", ["", "import tinyvision.build, tinyvision.export"])
-@pytest.mark.parametrize("name", ["build", "export"])
+@pytest.mark.parametrize("name", ["build", "export", "evaluate"])
 def test_a_step_stands_before_the_module_of_its_name(first, name):
     code = f"import tinyvision\n{first}\nprint(type(tinyvision.{name}).__name__)"
     assert isolated(code) == "function"

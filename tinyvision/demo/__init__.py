@@ -131,13 +131,11 @@ def run(
 
 def _train(source: str, out: Path, watch: Stopwatch, progress: Progress) -> Network:
     """Trains and quantizes in a process of its own."""
-    from tinyvision.train.apart import train_apart
-
     settings = Settings().over(
         data={"source": source}, training={"epochs": EPOCHS[source], "seed": 1}
     )
     started = time.monotonic()
-    record = train_apart(settings, out, progress)
+    record = api.train(settings, out, progress=progress)
     quantizing = record["seconds"]["quantize"]
     watch.seconds["train"] = round(time.monotonic() - started - quantizing, 2)
     watch.seconds["quantize"] = quantizing

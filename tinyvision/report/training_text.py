@@ -40,10 +40,10 @@ def print_evaluation(console: Console, result: Mapping[str, Any]) -> None:
     table = Table(
         title=f"{result['samples']} pictures of {escape(result['data'])}", title_justify="left"
     )
-    for column in ("float", "int8", "device"):
-        table.add_column(column, justify="right")
-    shares = [result["accuracy"][name] for name in ("float", "int8", "device")]
-    table.add_row(*("-" if share is None else f"{share:.2%}" for share in shares))
+    shares = {name: share for name, share in result["accuracy"].items() if share is not None}
+    for name in shares:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{share:.2%}" for share in shares.values()))
     console.print(table)
     if result["target"] is not None:
         console.print(

@@ -7,6 +7,7 @@ comes after training, crashes beside it: so the rest of a program need not have 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,12 +18,18 @@ from tinyvision.settings import Settings
 
 
 def train_apart(
-    settings: Settings, out: Path, progress: Callable[[str], None], board: str | None = None
+    settings: Settings,
+    out: Path,
+    progress: Callable[[str], None],
+    board: str | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """What ``trainer.train`` gives, and its UserErrors; ToolError where its process dies."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, settings, out, board), daemon=True)
+    process = context.Process(
+        target=_child, args=(sender, settings, out, board, resume), daemon=True
+    )
     process.start()
     sender.close()
     try:
@@ -61,13 +68,17 @@ class _Sender:
         self.say(f"training, {done} of {total} steps{f': {text}' if text else ''}")
 
 
-def _child(pipe: Connection, settings: Settings, out: Path, board: str | None) -> None:
+def _child(
+    pipe: Connection, settings: Settings, out: Path, board: str | None, resume: bool
+) -> None:
     from tinyvision.train.needs import require_tensorflow
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
     try:
         require_tensorflow()
         from tinyvision.train.trainer import train
 
-        pipe.send(("done", train(settings, out, board=board, reporter=_Sender(pipe))))
+        record = train(settings, out, board=board, resume=resume, reporter=_Sender(pipe))
+        pipe.send(("done", record))
     except UserError as error:
         pipe.send(("error", str(error)))

@@ -26,11 +26,16 @@ def load_teacher(path: Path, classes: int) -> Teacher:
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError("the teacher cannot be read", str(path), reason) from error
+    return teacher_of(model, classes, str(path))
+
+
+def teacher_of(model: keras.Model, classes: int, where: str) -> Teacher:
+    """``model`` as a teacher; UserError where it answers something else than the student."""
     shape = model.output_shape
     if len(model.inputs) != 1 or not isinstance(shape, tuple) or shape[1:] != (classes,):
         raise UserError(
             "the teacher does not answer the same question",
-            str(path),
+            where,
             f"its output is {shape}, the data has {classes} classes",
         )
     model.trainable = False

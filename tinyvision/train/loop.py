@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -208,7 +209,7 @@ class _Trainer:
         optimizer = keras.optimizers.AdamW(
             rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma", "log_scale"])
         if keras.mixed_precision.global_policy().compute_dtype == "float16":
             return keras.mixed_precision.LossScaleOptimizer(optimizer)
         return optimizer
@@ -218,11 +219,14 @@ class _Trainer:
         values = {id(v): average for v, average in zip(self._averaged, self._averages, strict=True)}
         model = self._student.inner
 
-        def of(variables: list[Variable]) -> list[Any]:
-            return [values.get(id(v), v.value) for v in variables]
+        def value(variable: Variable) -> Any:
+            return values.get(id(variable), variable.value)
 
         (features, logits), _ = model.stateless_call(
-            of(model.trainable_variables), of(model.non_trainable_variables), images, training=False
+            self._student.weights(value),
+            [value(variable) for variable in model.non_trainable_variables],
+            images,
+            training=False,
         )
         return Outputs(tf.cast(logits, tf.float32), features)
 
@@ -347,6 +351,7 @@ def predict(logits: Any, images: Any) -> Array:
 
 def predict_file(path: Path, images: Array) -> Array:
     """What a ``.keras`` file answers to ``uint8`` pictures."""
+    import_module("tinyvision.train.quantization")  # its layers may be in the file
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:

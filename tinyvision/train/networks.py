@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tinyvision import zoo
+from tinyvision.ir.types import Array
 from tinyvision.preprocess import Preprocess, real_values
 from tinyvision.settings import DataSettings, ModelSettings
 from tinyvision.train import data
@@ -61,10 +62,14 @@ def preprocess_of(choice: Choice, settings: DataSettings) -> Preprocess:
 
 def quantized(model: keras.Model, dataset: Dataset, samples: int) -> bytes:
     """Post-training int8, calibrated with ``samples`` pictures of the training part."""
+    return ptq(model, calibration_images(dataset, samples))
+
+
+def calibration_images(dataset: Dataset, samples: int) -> Array:
+    """``samples`` pictures of the training part as a network sees them, always the same ones."""
     images = dataset.train.images
     chosen = np.random.default_rng(0).permutation(len(images))[:samples]
-    data: bytes = ptq(model, real_values(images[np.sort(chosen)]))
-    return data
+    return real_values(images[np.sort(chosen)])
 
 
 def quantized_untrained(model: keras.Model) -> bytes:
@@ -72,5 +77,4 @@ def quantized_untrained(model: keras.Model) -> bytes:
     of the trained one.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]), np.uint8)
-    data: bytes = ptq(model, real_values(pixels))
-    return data
+    return ptq(model, real_values(pixels))

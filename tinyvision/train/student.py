@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -57,6 +58,10 @@ class Student:
         features, logits = self.inner(images, training=True)
         return Outputs(tf.cast(logits, tf.float32), features)
 
+    def weights(self, value: Callable[[Variable], tf.Tensor]) -> list[tf.Tensor]:
+        """Of ``model``, in its order, where ``value`` tells those of ``trainable``."""
+        return [value(variable) for variable in self.trainable]
+
     def sync(self) -> None:
         """Brings ``model`` up to date with what was trained."""
 
@@ -88,22 +93,26 @@ class AugmentedStudent(Student):
         return [*self.model.non_trainable_variables, *self._wide.non_trainable_variables]
 
     def __call__(self, images: tf.Tensor) -> Outputs:
-        weights = [
-            _corner(large.value, small.shape)
-            for small, large in zip(self.model.trainable_variables, self.trainable, strict=True)
-        ]
         states = self.model.non_trainable_variables
         (features, logits), after = self.inner.stateless_call(
-            weights, [state.value for state in states], images, training=True
+            self.weights(lambda variable: variable.value),
+            [state.value for state in states],
+            images,
+            training=True,
         )
         for state, value in zip(states, after, strict=True):
             state.assign(value)
         wide = tf.cast(self._wide(images, training=True), tf.float32)
         return Outputs(tf.cast(logits, tf.float32), features, wide)
 
+    def weights(self, value: Callable[[Variable], tf.Tensor]) -> list[tf.Tensor]:
+        pairs = zip(self.model.trainable_variables, self.trainable, strict=True)
+        return [_corner(value(large), small.shape) for small, large in pairs]
+
     def sync(self) -> None:
-        for small, large in zip(self.model.trainable_variables, self.trainable, strict=True):
-            small.assign(_corner(large.value, small.shape))
+        corners = self.weights(lambda variable: variable.value)
+        for small, value in zip(self.model.trainable_variables, corners, strict=True):
+            small.assign(value)
 
 
 def _corner(value: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
