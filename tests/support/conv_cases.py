@@ -126,6 +126,29 @@ def convolutions(draw: st.DrawFn) -> Graph:
 
 
 @st.composite
+def dense_3x3_convolutions(draw: st.DrawFn) -> Graph:
+    """3x3, stride 1, whole words of inputs: tiles cut off, padding of up to whole tiles."""
+    arithmetic = draw(arithmetics(st.just(0)))
+    before, after = ([draw(st.integers(0, 3)) for _ in range(2)] for _ in range(2))
+    rows, columns = (
+        max(draw(st.integers(1, 12)), 3 - before[axis] - after[axis]) for axis in range(2)
+    )
+    depth, channels = draw(st.sampled_from((4, 8, 12, 16, 20, 32, 40))), draw(st.integers(1, 6))
+    op = Conv2D(
+        name="conv",
+        inputs=("x", "w", "b"),
+        outputs=("y",),
+        stride=(1, 1),
+        dilation=(1, 1),
+        padding=Padding(before[0], after[0], before[1], after[1]),
+        clamp=arithmetic.clamp,
+    )
+    output = rows + before[0] + after[0] - 2, columns + before[1] + after[1] - 2
+    shapes = ((1, rows, columns, depth), (channels, 3, 3, depth), (1, *output, channels))
+    return _graph(op, arithmetic, shapes, channels, 0)
+
+
+@st.composite
 def depthwise_convolutions(draw: st.DrawFn) -> Graph:
     size, kernel, stride, dilation, before, after, output = draw(_windows())
     depth, multiplier = draw(st.integers(1, 11)), draw(st.sampled_from((1, 1, 1, 2, 3)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.kernels import conv2d_lanes, conv2d_mve
+from tinyvision.kernels import conv2d_lanes, conv2d_mve, winograd
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, block_lead, diagonal, window
@@ -46,7 +46,10 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             overlap=(_element_lead(shape), None, None),
         )
         return (*conv2d_lanes.candidates(graph, op, core), portable)
-    return conv2d_mve.candidates(graph, op, core) or (_simd(shape, BLOCK_PIXELS),)
+    return conv2d_mve.candidates(graph, op, core) or (
+        *winograd.candidates(graph, op, core),
+        _simd(shape, BLOCK_PIXELS),
+    )
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:

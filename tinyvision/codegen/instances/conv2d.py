@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvision.codegen.instances import conv2d_lanes, conv2d_mve
+from tinyvision.codegen.instances import conv2d_lanes, conv2d_mve, winograd
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
     channel_params,
@@ -76,6 +76,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "group_depth": shape.group_depth,
             },
         )
+    if kernel.template == "conv2d_winograd":
+        return winograd.build(graph, op, kernel, tensors, window_context(shape))
     if kernel.template == "conv2d_lanes":
         block = BLOCKS[kernel.variant]
         return conv2d_lanes.build(graph, op, window_context(shape), shape, block)
