@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tinyvision.errors import UserError
-from tinyvision.zoo import convolutional, mcunet, mobile, tiny
+from tinyvision.zoo import convolutional, hybrid, mcunet, mobile, tiny
 from tinyvision.zoo.describe import Network
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ NETWORKS: dict[str, Network] = {
     **mcunet.NETWORKS,
     **mobile.NETWORKS,
     **convolutional.NETWORKS,
+    **hybrid.NETWORKS,
 }
 
 

@@ -19,6 +19,7 @@ from tinyvision.zoo.describe import (
     Ghost,
     Grouped,
     InvertedResidual,
+    LinearAttention,
     MaxPool,
     Network,
     Residual,
@@ -239,6 +240,28 @@ def _(block: ConvNeXt, x: Any, name: str, make: Maker) -> Any:
     middle = rounded(x.shape[-1] * block.expansion)
     y = make.conv(y, f"{name}_expand", middle, activation=Activation.RELU6)
     y = make.conv(y, f"{name}_project", x.shape[-1])
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+@apply.register
+def _(block: LinearAttention, x: Any, name: str, make: Maker) -> Any:
+    rows, columns, channels = x.shape[1:]
+    pixels, heads = rows * columns, channels // block.head_channels
+
+    def part(which: str, activation: Activation) -> Any:
+        """Batch, heads, pixels, channels of a head."""
+        y = make.conv(x, f"{name}_{which}", channels, activation=activation)
+        if which == "value":
+            y = layers.Rescaling(1 / pixels, name=f"{name}_per_pixel")(y)
+        y = layers.Reshape((pixels, heads, -1), name=f"{name}_{which}_heads")(y)
+        return layers.Permute((2, 1, 3), name=f"{name}_{which}_pixels")(y)
+
+    query, key = part("query", Activation.RELU), part("key", Activation.RELU)
+    key = layers.Permute((1, 3, 2), name=f"{name}_key_transposed")(key)
+    y = keras.ops.matmul(query, keras.ops.matmul(key, part("value", Activation.NONE)))
+    y = layers.Permute((2, 1, 3), name=f"{name}_heads_last")(y)
+    y = layers.Reshape((rows, columns, channels), name=f"{name}_joined")(y)
+    y = make.conv(y, f"{name}_project", channels)
     return layers.Add(name=f"{name}_add")([x, y])
 
 

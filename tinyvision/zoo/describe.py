@@ -119,6 +119,17 @@ class ConvNeXt:
     expansion: float = 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinearAttention:
+    """ReLU linear attention with a shortcut (EfficientViT, arXiv:2205.14756, section 3.1): every
+    head of ``head_channels`` computes relu(Q) (relu(K)ᵀ V), at a cost linear in the pixels. Its
+    division by the sum of relu(K), for which int8 has no operator, is one by their number: batch
+    norm scales what follows.
+    """
+
+    head_channels: int = 8
+
+
 Block = (
     Conv
     | InvertedResidual
@@ -130,6 +141,7 @@ Block = (
     | Ghost
     | Grouped
     | ConvNeXt
+    | LinearAttention
 )
 
 
@@ -179,6 +191,6 @@ def rounded(channels: float, divisor: int = 8) -> int:
 
 
 def _scaled(block: Block, width: float) -> Block:
-    if width == 1.0 or isinstance(block, MaxPool | ConvNeXt):
+    if width == 1.0 or isinstance(block, MaxPool | ConvNeXt | LinearAttention):
         return block
     return replace(block, channels=rounded(block.channels * width))
