@@ -100,6 +100,7 @@ def plan(
     flash_limit: int | None = None,
     goal: str = "speed",
     candidates: CandidatesOf = choose.candidates,
+    latency_ms: float | None = None,
 ) -> Compiled:
     """Optimises and schedules, without compiling anything; raises FitError if it does not fit.
 
@@ -107,7 +108,8 @@ def plan(
     generated code) instead of keeping it in memory. ``patches``: rows and columns of tiles of the
     schedule "patch", or None for those that need least memory. ``flash_limit``: bytes of the
     board's flash that the firmware may take. ``goal``: one of ``kernels.prefer.GOALS``.
-    ``candidates``: the kernels to choose from, fastest first.
+    ``candidates``: the kernels to choose from, fastest first. ``latency_ms``: the smallest plan of
+    any kind that is estimated to take no longer.
     """
     if goal not in GOALS:
         raise UserError(f"nothing is optimised for {goal!r}", hint=f"Take {', '.join(GOALS)}.")
@@ -125,8 +127,24 @@ def plan(
         rows_arrive=input_rows,
         patches=patches,
         candidates=preferring(goal, candidates),
+        latency_ms=latency_ms,
     )
     return Compiled(loaded, graph, planned, target, goal)
+
+
+def front(
+    model: str | Path | Model, board: str | Path | Board, *, input_rows: bool = True
+) -> tuple[Compiled, ...]:
+    """Plans from the fastest to the smallest, none better than another in memory and estimated
+    cycles. FitError where none fits.
+    """
+    loaded = model if isinstance(model, Model) else load(model)
+    target = board if isinstance(board, Board) else load_board(board)
+    graph = passes.run(loaded.graph)
+    plans = schedule.pareto_front(
+        graph, target, macs_original=graph_macs(loaded.graph), rows_arrive=input_rows
+    )
+    return tuple(Compiled(loaded, graph, plan, target) for plan in plans)
 
 
 def _frame(compiled: Compiled) -> BankUse | None:

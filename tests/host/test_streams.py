@@ -10,7 +10,9 @@ import pytest
 
 from tests.fuzz import fuzz_graphs
 from tests.support.networks import Builder
+from tests.support.random_blocks import random_blocks
 from tests.support.random_cuts import random_cut_plan
+from tests.support.random_graphs import random_inputs
 from tinyvision import importer, passes, schedule
 from tinyvision.codegen import emit
 from tinyvision.device.host import HostModel, HostProgram
@@ -53,6 +55,25 @@ def test_any_segments_give_the_same(core: str) -> None:
             np.testing.assert_array_equal(program.run([x], index), want)
             for at_once in (1, 4, 13) if entry.plan.rows_arrive else ():
                 np.testing.assert_array_equal(program.push([x], index, at_once), want)
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_random_blocks_in_slices(core: str) -> None:
+    board = replace(load_board("host"), core=CORES[core])
+    rng = np.random.default_rng(11)
+    models = []
+    while len(models) < 4:
+        graph = replace(random_blocks(rng), name=f"sliced{len(models)}")
+        plan = random_cut_plan(graph, board, rng, len(models) % 2 == 1, recompute=True)
+        if any(step.channels for step in plan.steps):
+            models.append(model(graph, plan))
+    with HostProgram(models, sanitize=True) as program:
+        for index, entry in enumerate(models):
+            inputs = random_inputs(entry.graph, rng)
+            want = reference.run(entry.graph, inputs)
+            np.testing.assert_array_equal(program.run(inputs, index), want)
+            if entry.plan.rows_arrive:
+                np.testing.assert_array_equal(program.push(inputs, index, 2), want)
 
 
 @pytest.mark.parametrize("external", [DType.FLOAT32, DType.UINT8])

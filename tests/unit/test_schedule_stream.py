@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.support.mobilenet import mobilenet_v2
 from tests.support.networks import board
 from tests.support.random_blocks import random_blocks
 from tests.support.random_cuts import random_cut_plan
@@ -90,6 +92,37 @@ def test_real_networks(name, whole_bytes, rows_bytes, rows_arrive):
     assert plan.sram_bytes <= (rows_bytes if rows_arrive else whole_bytes)
     assert plan.sram_with_input_bytes <= whole_bytes
     assert plan.recompute_factor == 1.0
+    golden = np.load(path.with_suffix("").with_suffix(".golden.npz"))
+    assert_computes(
+        graph, plan, [golden["inputs"][:1].reshape(graph.tensor(graph.inputs[0]).shape)]
+    )
+
+
+@pytest.mark.parametrize(("rows_arrive", "limit_bytes"), [(False, 215_000), (True, 135_000)])
+def test_a_network_of_65_layers(rows_arrive, limit_bytes):
+    graph = passes.run(mobilenet_v2())
+    target = replace(load_board("stm32h7"), flash_bytes=8 << 20)
+    started = time.process_time()
+    plan = schedule.plan(graph, target, macs_original=0, schedule="stream", rows_arrive=rows_arrive)
+    assert time.process_time() - started <= 20
+    assert plan.sram_bytes <= limit_bytes
+
+
+def test_a_network_below_what_streams_need_that_compute_rows_once():
+    path = MODELS / "vww_mcunet.tflite"
+    if not path.is_file():
+        pytest.skip("no shared models")
+    graph = passes.run(importer.load(path))
+    plan = schedule.plan(
+        graph,
+        load_board("stm32h7"),
+        macs_original=0,
+        schedule="stream",
+        rows_arrive=True,
+        sram_limit=12_000,
+    )
+    assert plan.sram_bytes <= 12_000
+    assert 1.0 < plan.recompute_factor <= 1.35
     golden = np.load(path.with_suffix("").with_suffix(".golden.npz"))
     assert_computes(
         graph, plan, [golden["inputs"][:1].reshape(graph.tensor(graph.inputs[0]).shape)]

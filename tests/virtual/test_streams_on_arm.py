@@ -28,3 +28,18 @@ def test_equal_to_the_oracle(core: str) -> None:
         check_on_arm(graph, plan, core)
     if core == "cortex-m4":
         assert {"conv2d_dsp", "conv2d_dsp_x2", "conv2d_1x1_dsp_x2"} <= variants
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_slices_equal_to_the_oracle(core: str) -> None:
+    board = replace(load_board("host"), core=CORES[core])
+    rng = np.random.default_rng(7)
+    sliced = 0
+    for number in range(3):
+        net = Builder(f"sliced{number}", seed=number)
+        x = net.conv(net.input(1, 9, 5 + number, 3), 13, 3)
+        graph = net.graph(net.conv(net.depthwise(x, 5, 2), 6))
+        plan = random_cut_plan(graph, board, rng, recompute=True)
+        sliced += any(step.channels for step in plan.steps)
+        check_on_arm(graph, plan, core)
+    assert sliced

@@ -88,12 +88,24 @@ def plan(
     goal: GoalOpt = "speed",
     fed: InputOpt = InputKind.rows,
     html: HtmlOpt = None,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Write the memory map.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Write the memory map, or the front.")
+    ] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Instead, all that is best in memory or time.")
+    ] = False,
+    latency: Annotated[
+        float | None,
+        typer.Option("--latency", metavar="MS", help="The smallest plan estimated so fast."),
+    ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """The memory plan, without compiling."""
     from tinyvision.report import plan_html, plan_svg, print_plan
 
+    if pareto:
+        _front(resolve_model(model), resolve_board(board), fed, html, svg, as_json)
+        return
     with working("planning") as progress:
         compiled = planned(
             resolve_model(model),
@@ -105,6 +117,7 @@ def plan(
             flash=flash,
             goal=goal,
             fed=fed,
+            latency_ms=latency,
         )
     if html:
         write_whole(html, plan_html(compiled.graph, compiled.plan, compiled.board))
@@ -114,6 +127,25 @@ def plan(
         emit_json(compiled.plan.to_json())
     else:
         print_plan(console, compiled.graph, compiled.plan, compiled.board)
+
+
+def _front(
+    model: Path, board: str, fed: InputKind, html: Path | None, svg: Path | None, as_json: bool
+) -> None:
+    """``plan --pareto``."""
+    from tinyvision.build import front
+    from tinyvision.report import front_html, front_json, front_svg, front_table
+
+    with working("planning"):
+        plans = [c.plan for c in front(model, board, input_rows=fed is InputKind.rows)]
+    if html:
+        write_whole(html, front_html(plans))
+    if svg:
+        write_whole(svg, front_svg(plans))
+    if as_json:
+        emit_json(front_json(plans))
+    else:
+        console.print(front_table(plans))
 
 
 @app.command(epilog="Example: tinyvision build model.tflite --board stm32h7")

@@ -26,6 +26,7 @@ def planned(
     fed: InputKind = InputKind.rows,
     port: str | None = None,
     out: Path | None = None,
+    latency_ms: float | None = None,
 ) -> Compiled:
     """``model`` planned for ``board`` with options as they were given; tuned first, if so wished,
     with firmware in ``out``.
@@ -53,4 +54,5 @@ def planned(
         input_rows=fed is InputKind.rows,
         goal=goal,
         candidates=candidates,
+        latency_ms=latency_ms,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tinyvision.codegen.instances import build, mean_rows
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
@@ -11,8 +13,9 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Op, Pad
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import one_row, row_use, window_rows
+from tinyvision.kernels.slices import Span, channel_slice, spans
 from tinyvision.schedule.interleave import ARRIVAL
-from tinyvision.schedule.plan import Plan, Segment, Step
+from tinyvision.schedule.plan import Plan, Segment, Step, align
 from tinyvision.schedule.replay import row_bytes
 
 AddKernel = Callable[[str, Mapping[str, Value]], str]
@@ -48,10 +51,49 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Strided:
+    """A constant of which slice ``i`` has what begins at ``i * stride``."""
+
+    name: str
+    stride: int
+
+
+Argument = Place | Strided | str
+
+
+@dataclass(frozen=True)
+class SliceRun:
+    """``count`` slices of ``channels`` each, from channel ``first`` on, that the same functions
+    compute: ``before`` one row of the input for one slice, ``function`` a row of the output.
+    """
+
+    first: int
+    channels: int
+    count: int
+    before: StreamStep
+    function: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """A step that computes its input, some channels after the other, in ``part`` of its output of
+    ``pixels`` pixels of ``depth`` channels at ``output``.
+    """
+
+    runs: tuple[SliceRun, ...]
+    part: Place
+    output: Place
+    pixels: int
+    depth: int
+
+
+@dataclass(frozen=True)
 class StreamStep:
     """One step of a stream. ``style``: "rows" calls a kernel of a whole operator on one row,
     "window" a row function with the input rows under a window, "pool" the same with those that
-    exist alone, "sums" one that adds up rows, "pad" writes the padding where a row has no input.
+    exist alone, "sums" one that adds up rows, "pad" writes the padding where a row has no input,
+    "slices" does what ``slices`` says, "silent" is done by another step.
 
     ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input under
     a window is ``input``.
@@ -60,11 +102,12 @@ class StreamStep:
     op: Op
     style: str
     function: str
-    arguments: tuple[Place | str, ...]
+    arguments: tuple[Argument, ...]
     input: Place
     window: Window
     value: int = 0
     size_bytes: int = 0
+    slices: Slices | None = None
 
     @property
     def ignores_row(self) -> bool:
@@ -191,9 +234,11 @@ class StreamBuilder:
 
     def _step(self, step: Step, prefix: str) -> StreamStep:
         op = self.ops[step.op]
+        if step.channels:
+            return self._sliced(step, op, prefix)
         style, instance, window = row_instance(self.graph, op, step.kernel)
         function = self.add_kernel(step.kernel.template, instance.context)
-        arguments: list[Place | str] = []
+        arguments: list[Argument] = []
         for arg in instance.args:
             if isinstance(arg, TensorArg):
                 arguments.append(self._place(arg.tensor, arg.tensor in op.outputs))
@@ -201,8 +246,7 @@ class StreamBuilder:
                 self.constants.append((f"{prefix}_{arg.role}", arg))
                 arguments.append(f"{prefix}_{arg.role}")
             else:
-                c_type = "uint8_t" if style == "rows" else "int16_t"
-                arguments.append(self._memory(step.scratch, c_type, "scratch"))
+                arguments.append(self._scratch(step, style))
         if style == "sums":
             arguments.insert(1, self._memory(step.sums, "int32_t", "sums"))
         output = self._place(op.outputs[0], True)
@@ -216,6 +260,92 @@ class StreamBuilder:
             value=op.value & 0xFF if isinstance(op, Pad) else 0,
             size_bytes=row_bytes(self.plan.buffers[op.outputs[0]])[1],
         )
+
+    def _sliced(self, step: Step, op: Op, prefix: str) -> StreamStep:
+        held = self._place(op.inputs[0], False)
+        before_step = self.plan.expander_of(step)
+        if before_step is None:
+            nothing = Window(1, 0, 1, 1, 1)
+            return StreamStep(op, "silent", "", (), self._place(op.inputs[0], False), nothing)
+        before = self.ops[before_step.op]
+        x, y = (self.graph.tensor(name) for name in (op.inputs[0], op.outputs[0]))
+        part_bytes = align(y.shape[2] * step.channels)
+        part = self._memory(step.scratch, "int8_t", "a part of a row")
+        runs: list[list[_Slice]] = []
+        for span in spans(x.shape[3], step.channels):
+            style, outer, window = row_instance(*channel_slice(self.graph, op, span), step.kernel)
+            inner_style, inner, inner_window = row_instance(
+                *channel_slice(self.graph, before, span), before_step.kernel
+            )
+            found = _Slice(
+                span,
+                self.add_kernel(before_step.kernel.template, inner.context),
+                self.add_kernel(step.kernel.template, outer.context),
+                inner,
+                outer,
+            )
+            if runs and runs[-1][0].alike(found):
+                runs[-1].append(found)
+            else:
+                runs.append([found])
+        written = replace(held, c_type="int8_t")
+        built = []
+        for number, run in enumerate(runs):
+            one = run[0]
+            scratch = self._scratch(step, inner_style, part_bytes)
+            arguments = self._slice_arguments(
+                [s.inner for s in run],
+                f"{prefix}_before{number}",
+                [self._place(before.inputs[0], False), written],
+                scratch,
+            )
+            before_rows = StreamStep(
+                op=before,
+                style=inner_style,
+                function=one.inner_function,
+                arguments=arguments[1:] if inner_style == "window" else arguments,
+                input=self._place(before.inputs[0], False),
+                window=inner_window,
+            )
+            arguments = self._slice_arguments(
+                [s.outer for s in run],
+                f"{prefix}_run{number}",
+                [held, part],
+                self._scratch(step, style, part_bytes),
+            )
+            first, end = one.span
+            built.append(
+                SliceRun(first, end - first, len(run), before_rows, one.function, arguments[1:])
+            )
+        slices = Slices(
+            tuple(built), part, self._place(op.outputs[0], True), y.shape[2], y.shape[3]
+        )
+        return StreamStep(op, "slices", "", (), held, window, slices=slices)
+
+    def _slice_arguments(
+        self, instances: Sequence[Instance], prefix: str, tensors: list[Place], scratch: Place
+    ) -> tuple[Argument, ...]:
+        """The arguments of a call for any of several slices, whose constants follow each other."""
+        arguments: list[Argument] = []
+        places = iter(tensors)
+        for position, arg in enumerate(instances[0].args):
+            if isinstance(arg, TensorArg):
+                arguments.append(next(places))
+            elif isinstance(arg, ConstArg):
+                name = f"{prefix}_{arg.role}"
+                parts = [i.args[position] for i in instances]
+                values = [part.values.reshape(-1) for part in parts if isinstance(part, ConstArg)]
+                self.constants.append((name, ConstArg(arg.role, np.concatenate(values))))
+                alone = len(instances) == 1
+                arguments.append(name if alone else Strided(name, values[0].size))
+            else:
+                arguments.append(scratch)
+        return tuple(arguments)
+
+    def _scratch(self, step: Step, style: str, offset: int = 0) -> Place:
+        c_type = "uint8_t" if style == "rows" else "int16_t"
+        place = self._memory(step.scratch, c_type, "scratch")
+        return replace(place, offset=place.offset + offset)
 
     def _place(self, name: str, written: bool) -> Place:
         buffer = self.plan.buffers[name]
@@ -234,3 +364,17 @@ class StreamBuilder:
     def _memory(self, name: str, c_type: str, note: str) -> Place:
         buffer = self.plan.buffers[name]
         return Place(self.banks[buffer.bank], buffer.offset, 0, 0, c_type, note)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    span: Span
+    inner_function: str
+    function: str
+    inner: Instance
+    outer: Instance
+
+    def alike(self, other: _Slice) -> bool:
+        """Whether one loop can do both."""
+        functions = self.inner_function, self.function
+        return functions == (other.inner_function, other.function)

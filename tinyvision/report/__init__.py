@@ -3,6 +3,7 @@
 from tinyvision.report.annotate_text import print_annotated
 from tinyvision.report.bench_text import print_bench
 from tinyvision.report.boards import board_rows, print_boards
+from tinyvision.report.front import front_html, front_json, front_svg, front_table
 from tinyvision.report.html import plan_html, profile_html
 from tinyvision.report.plan_svg import plan_svg
 from tinyvision.report.plan_text import print_plan
@@ -14,6 +15,10 @@ from tinyvision.report.zoo import print_zoo, zoo_cells
 __all__ = [
     "ZOO_HEADINGS",
     "board_rows",
+    "front_html",
+    "front_json",
+    "front_svg",
+    "front_table",
     "plan_html",
     "plan_svg",
     "print_annotated",

@@ -2,6 +2,6 @@
 data.
 """
 
-from tinyvision.schedule.planner import plan
+from tinyvision.schedule.planner import pareto_front, plan
 
-__all__ = ["plan"]
+__all__ = ["pareto_front", "plan"]

@@ -84,3 +84,13 @@ def _ram_hint(graph: Graph, share: float) -> str:
         options.append(f"layers {ratio:.2f} times as wide")
     options.append("a board with more RAM")
     return f"What would help: {', '.join(options)}."
+
+
+def explain_latency(fastest: Plan, board: Board, latency_ms: float) -> FitError:
+    """What to say where even the fastest plan is too slow."""
+    return FitError(
+        f"no schedule is estimated to take {latency_ms:g} ms or less",
+        fastest.model,
+        f"the fastest takes about {fastest.estimated_ms:.1f} ms on {board.name}",
+        "Take a smaller network or a faster board; `plan --pareto` shows what there is.",
+    )

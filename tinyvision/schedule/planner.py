@@ -10,19 +10,18 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.macs import macs as op_macs
 from tinyvision.kernels import choose
 from tinyvision.kernels.choose import CandidatesOf
-from tinyvision.schedule.advice import explain_flash, explain_ram
-from tinyvision.schedule.assemble import stream_plan
+from tinyvision.schedule.advice import explain_flash, explain_latency, explain_ram
 from tinyvision.schedule.banks import Assignment, assign
 from tinyvision.schedule.costs import estimate
 from tinyvision.schedule.flash import within_flash
+from tinyvision.schedule.front import fastest_small, front
 from tinyvision.schedule.order import find_order, peak_bytes
 from tinyvision.schedule.patch_jobs import tile_bytes
 from tinyvision.schedule.patch_planner import patch_plan
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
 from tinyvision.schedule.problem import Problem, build_problem
-from tinyvision.schedule.row_jobs import row_problem
 from tinyvision.schedule.select import Schedule, Selection, select
-from tinyvision.schedule.stream_planner import Streamed, stream_schedule
+from tinyvision.schedule.stream_plans import StreamPlans
 from tinyvision.target.board import Board
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,7 @@ def plan(
     sram_limit: int | None = None,
     rows_arrive: bool = False,
     patches: tuple[int, int] | None = None,
+    latency_ms: float | None = None,
 ) -> Plan:
     """Schedules ``graph`` for ``board``: operators one after another (``layer``), ranges of them
     row by row where that saves memory (``stream``), the first ones for one tile of their output
@@ -53,7 +53,9 @@ def plan(
     ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
     left out where flash is short. The order of operators is the graph's unless another needs
     less. Everything lies in the first bank if it fits there.
-    Raises FitError where RAM or flash do not suffice.
+    Within a limit that streams do not keep otherwise they compute rows more than once.
+    ``latency_ms``: instead, the smallest plan of any kind that is estimated to be so fast.
+    Raises FitError where RAM, flash or time do not suffice.
     """
     if schedule not in SCHEDULES:
         raise UserError(
@@ -70,12 +72,24 @@ def plan(
         lambda op: op_macs(graph, op),
     )
 
-    def streamed(rows: bool) -> Plan | None:
-        # Every step of a stream has a function of its own around the kernel's.
-        room = board.flash_bytes - STREAM_CODE_BYTES * len(graph.ops)
-        lean = within_flash(problem, room)
-        return _stream_plan(graph, board, lean, candidates, macs_original, sram_limit, rows)
+    streams = _streams(graph, board, problem, candidates, macs_original)
 
+    def streamed(rows: bool) -> Plan | None:
+        plain = streams.plan(rows, sram_limit)
+        return plain if plain is not None else streams.plan(rows, sram_limit, recompute=True)
+
+    if latency_ms is not None:
+        plans = pareto_front(
+            graph,
+            board,
+            macs_original=macs_original,
+            candidates=candidates,
+            rows_arrive=rows_arrive,
+        )
+        found = fastest_small(plans, latency_ms)
+        if found is None:
+            raise explain_latency(plans[0], board, latency_ms)
+        return found
     planned = streamed(rows_arrive) if schedule == "stream" else None
     if schedule == "patch":
 
@@ -95,6 +109,49 @@ def plan(
                 raise
     if planned.flash_bytes > board.flash_bytes:
         raise explain_flash(planned, board)
+    return _estimated(graph, board, planned)
+
+
+def pareto_front(
+    graph: Graph,
+    board: Board,
+    *,
+    macs_original: int,
+    candidates: CandidatesOf = choose.candidates,
+    rows_arrive: bool = False,
+) -> tuple[Plan, ...]:
+    """Plans from the fastest to the smallest, none better than another in memory and estimated
+    cycles; FitError where none fits the board.
+    """
+    problem = build_problem(
+        graph, lambda op: candidates(graph, op, board.core), lambda op: op_macs(graph, op)
+    )
+    layers = within_flash(problem, board.flash_bytes)
+    streams = _streams(graph, board, problem, candidates, macs_original)
+
+    def layered() -> Plan:
+        found = layer_plan(graph, board, layers, "layer", macs_original, None)
+        return _estimated(graph, board, found)
+
+    def streamed(limit_bytes: int | None, recompute: bool) -> Plan | None:
+        found = streams.plan(rows_arrive, limit_bytes, recompute)
+        return None if found is None else _estimated(graph, board, found)
+
+    plans = front(layered, streamed)
+    if plans[0].flash_bytes > board.flash_bytes:
+        raise explain_flash(plans[0], board)
+    return plans
+
+
+def _streams(
+    graph: Graph, board: Board, problem: Problem, candidates: CandidatesOf, macs_original: int
+) -> StreamPlans:
+    # Every step of a stream has a function of its own around the kernel's.
+    room = board.flash_bytes - STREAM_CODE_BYTES * len(graph.ops)
+    return StreamPlans(graph, board, within_flash(problem, room), candidates, macs_original)
+
+
+def _estimated(graph: Graph, board: Board, planned: Plan) -> Plan:
     cycles = estimate(graph, planned, board.core)
     return replace(planned, step_cycles=cycles, clock_mhz=board.clock_mhz)
 
@@ -134,35 +191,6 @@ def layer_plan(
         selection.bound_bytes,
     )
     return planned
-
-
-def _stream_plan(
-    graph: Graph,
-    board: Board,
-    problem: Problem,
-    candidates: CandidatesOf,
-    macs_original: int,
-    sram_limit: int | None,
-    rows_arrive: bool,
-) -> Plan | None:
-    """Ranges of operators row by row; None where that fits neither banks nor limit."""
-    rows = row_problem(graph, problem, candidates, board.core)
-    order = find_order(problem)
-    capacities = [bank.size_bytes for bank in board.banks]
-
-    def found(arriving: bool, limit_bytes: int | None) -> Streamed | None:
-        return stream_schedule(
-            problem, rows, order, capacities, rows_arrive=arriving, limit_bytes=limit_bytes
-        )
-
-    streamed = found(rows_arrive, sram_limit)
-    if streamed is None or (sram_limit is not None and streamed.peak_bytes > sram_limit):
-        return None
-    whole = found(False, None) if streamed.cut.ranges[0].arriving is not None else None
-    if whole is not None and whole.peak_bytes <= streamed.peak_bytes:
-        streamed, whole = whole, None
-    whole_bytes = whole.peak_bytes if whole is not None else None
-    return stream_plan(graph, board, streamed, macs_original, whole_bytes)
 
 
 def _select(problem: Problem, sram_limit: int | None) -> Selection:

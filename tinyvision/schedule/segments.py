@@ -7,7 +7,7 @@ sequence of ranges is a shortest path; the price of one is the cycles it takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import inf
@@ -141,24 +141,35 @@ class Search:
         """The narrowest slices wherever there can be some."""
         return tuple((p, min(self.sliced[p])) for p in self.sliceable(first, end))
 
-    def fitting(self, first: int, end: int, limit_bytes: int) -> Slices | None:
-        """With which slices, about the cheapest, the range fits as one stream, or None."""
+    def fitting(self, first: int, end: int, limit_bytes: int, budget: float = inf) -> Slices | None:
+        """With which slices, narrow ones, the range fits as one stream about cheapest; None where
+        it does not, or not for ``budget`` cycles more.
+        """
         needed = self.stream_bytes(first, end)
         if 0 < needed <= limit_bytes:
             return ()
         slices = self.thriftiest(first, end)
-        if not needed or not slices or self.stream_bytes(first, end, slices) > limit_bytes:
+        prices = {s: self.slice_price(*s) for s in slices}
+        if not needed or min(prices.values(), default=inf) >= budget:
             return None
-        # Without slices, or else with wider ones, wherever that still fits, dearest first.
-        for position, channels in sorted(slices, key=lambda s: -self.slice_price(*s)):
-            rest = tuple(s for s in slices if s[0] != position)
-            wider = [c for c in self.sliced[position] if c > channels]
-            for width in (0, *sorted(wider, reverse=True)):
-                relaxed = tuple(sorted((*rest, (position, width)))) if width else rest
-                if self.stream_bytes(first, end, relaxed) <= limit_bytes:
-                    slices = relaxed
-                    break
+        if self.stream_bytes(first, end, slices) > limit_bytes:
+            return None
+        for one in sorted(slices, key=lambda s: -prices[s]):
+            rest = tuple(s for s in slices if s != one)
+            if self.stream_bytes(first, end, rest) <= limit_bytes:
+                slices = rest
         return slices
+
+    def widened(self, part: Range, limit_bytes: int) -> Range:
+        """The range with slices as wide as the limit allows."""
+        for position, channels in part.sliced:
+            rest = tuple(s for s in part.sliced if s[0] != position)
+            for width in sorted((c for c in self.sliced[position] if c > channels), reverse=True):
+                sliced = tuple(sorted((*rest, (position, width))))
+                if self.stream_bytes(part.first, part.end, sliced) <= limit_bytes:
+                    part = replace(part, sliced=sliced)
+                    break
+        return part
 
     def timeline(self, ranges: Sequence[Range], chosen: dict[int, Kernel]) -> Timeline:
         """Lifetimes for ``ranges`` with the ``chosen`` kernels by position; else with those of the
@@ -266,7 +277,8 @@ class Search:
                 rival = best[first][0] + self.price(first, end), best[first][1] + 1
                 if rival >= best[end] or self.least_bytes(first, end) > limit_bytes:
                     continue
-                slices = self.fitting(first, end, limit_bytes)
+                budget = best[end][0] - rival[0]
+                slices = self.fitting(first, end, limit_bytes, budget)
                 if slices is None:
                     continue
                 rival = best[first][0] + self.price(first, end, slices), rival[1]
@@ -275,7 +287,8 @@ class Search:
                     best[end], back[end] = rival, Range(first, end, True, arriving, slices)
         if best[count][0] == inf:
             return None
-        return Cut(_joined(back, count), limit_bytes, best[count][0])
+        ranges = tuple(self.widened(part, limit_bytes) for part in _joined(back, count))
+        return Cut(ranges, limit_bytes, best[count][0])
 
 
 def _joined(back: Sequence[Range], count: int) -> tuple[Range, ...]:

@@ -11,8 +11,6 @@ from tinyvision.schedule.banks import Assignment, fill
 from tinyvision.schedule.place import Item as Box
 from tinyvision.schedule.place import Layout, Placement
 from tinyvision.schedule.plan import align
-from tinyvision.schedule.problem import Problem
-from tinyvision.schedule.row_jobs import RowProblem
 from tinyvision.schedule.segments import Cut, Search
 from tinyvision.schedule.timeline import Timeline
 
@@ -48,21 +46,15 @@ class Streamed:
 
 
 def stream_schedule(
-    problem: Problem,
-    rows: RowProblem,
-    order: Sequence[int],
-    capacities: Sequence[int],
-    *,
-    rows_arrive: bool,
-    limit_bytes: int | None = None,
+    search: Search, capacities: Sequence[int], limit_bytes: int | None = None
 ) -> Streamed | None:
-    """The schedule of ``order`` with about the smallest peak found; with ``limit_bytes`` the one
-    with the least overhead that stays within it. None where it does not fit ``capacities``.
-
-    ``rows_arrive``: the network's input comes row by row where the first segment can take it so.
+    """The schedule with about the smallest peak found; with ``limit_bytes`` the fastest one that
+    stays within it, as far as cycles are known. None where it does not fit ``capacities``, or the
+    limit is less than any needs.
     """
-    search = Search(problem, rows, order, rows_arrive)
     least = search.least()
+    if limit_bytes is not None and limit_bytes < least:
+        return None
     if limit_bytes is not None:
         return _within(search, least, limit_bytes, capacities)
     found = [place_cut(search, cut, capacities) for cut in _cuts(search, _above(least))]

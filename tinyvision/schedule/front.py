@@ -1,0 +1,58 @@
+"""The front of memory against cycles: plans of which none is better than another in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tinyvision.errors import FitError
+from tinyvision.schedule.plan import Plan
+
+STEP = 0.92
+"""The next plan asked for may take so much of the memory of the last one at most."""
+MOST = 24
+
+PlanWithin = Callable[[int | None, bool], Plan | None]
+"""The fastest plan with streams within so many bytes; whether rows may be computed again."""
+
+
+def front(layers: Callable[[], Plan], streams: PlanWithin) -> tuple[Plan, ...]:
+    """From the fastest plan to the smallest, each with less memory and more estimated cycles than
+    the one before. FitError where there is none.
+    """
+    return undominated(_plans(layers, streams))
+
+
+def _plans(layers: Callable[[], Plan], streams: PlanWithin) -> Iterator[Plan]:
+    failed: FitError | None = None
+    limit: int | None = None
+    try:
+        found = layers()
+        limit = found.sram_bytes - 1
+        yield found
+    except FitError as error:
+        failed = error
+    for recompute in (False, True):
+        for _ in range(MOST):
+            plan = streams(limit, recompute)
+            if plan is None:
+                break
+            failed = None
+            yield plan
+            limit = int(plan.sram_bytes * STEP)
+    if failed is not None:
+        raise failed
+
+
+def undominated(plans: Iterable[Plan]) -> tuple[Plan, ...]:
+    """Those that no other beats in memory without being slower; largest first."""
+    found: list[Plan] = []
+    for plan in sorted(plans, key=lambda p: (p.estimated_cycles, p.sram_bytes)):
+        if not found or plan.sram_bytes < found[-1].sram_bytes:
+            found.append(plan)
+    return tuple(found)
+
+
+def fastest_small(plans: Iterable[Plan], latency_ms: float) -> Plan | None:
+    """The smallest plan whose estimated latency is within ``latency_ms``."""
+    fast = [plan for plan in plans if plan.estimated_ms <= latency_ms]
+    return min(fast, key=lambda plan: plan.sram_bytes, default=None)
