@@ -119,7 +119,8 @@ def train(
     sram: Annotated[str | None, typer.Option("--sram", help="Budget, such as 64K.")] = None,
     flash: Annotated[str | None, typer.Option("--flash", help="Budget, such as 512K.")] = None,
     latency: Annotated[
-        str | None, typer.Option("--latency", help="Budget, such as 50ms, on the virtual board.")
+        str | None,
+        typer.Option("--latency", help="Budget, such as 50ms, by the estimate of the plan."),
     ] = None,
     distribute: Annotated[
         str | None, typer.Option("--distribute", help="none, mirrored or multi-worker.")

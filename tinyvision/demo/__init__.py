@@ -30,7 +30,7 @@ from tinyvision.settings import Settings
 
 FOLDER = Path(__file__).parent
 VIRTUAL = api.Where(virtual=True)
-EPOCHS = {"digits": 14, "shapes": 12}
+EPOCHS = {"digits": 24, "shapes": 12}
 """That reach what the network can, in a minute or so on two cores."""
 
 

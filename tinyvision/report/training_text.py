@@ -23,7 +23,7 @@ def print_training(console: Console, record: Mapping[str, Any], out: str) -> Non
     )
     if cost is not None:
         latency = cost["latency_ms"]
-        time = f", {latency:.2f} ms (modelled)" if latency is not None else ""
+        time = f", {latency:.2f} ms (estimated)" if latency is not None else ""
         console.print(
             f"on {escape(record['board'])}: {cost['sram_bytes']:,} bytes of SRAM, "
             f"{cost['flash_bytes']:,} of flash{time}",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinyvision import api, importer
-from tinyvision.build import Compiled, Model, Progress, plan, silent
+from tinyvision import importer
+from tinyvision.build import Model, Progress, plan, silent
 from tinyvision.errors import FitError, UserError
 from tinyvision.settings import BudgetSettings
 from tinyvision.target import Board, load_board
@@ -18,8 +17,8 @@ from tinyvision.train.networks import Choice, quantized_untrained
 
 @dataclass(frozen=True)
 class Cost:
-    """Of an int8 network on a board; ``latency_ms`` is its virtual board's, None where nobody
-    asked.
+    """Of an int8 network on a board, as its plan says; ``latency_ms`` is an estimate, None where
+    there is none for the board's core.
     """
 
     sram_bytes: int
@@ -55,15 +54,13 @@ def check(
         raise UserError("a budget needs a board", hint="Name one with --board.")
     target = load_board(board)
     progress("planning the network before training it")
-    cost, problem = _judge(choice, classes, target, budget, progress)
+    cost, problem = _judge(choice, classes, target, budget)
     if problem is None:
         return cost
     progress("looking for a network that would fit")
-    latency = cost.latency_ms if cost is not None else None
-    per_mac = latency / cost.macs if cost is not None and latency else None
 
     def fits(other: Choice) -> bool:
-        return _fits(other, classes, target, budget, per_mac)
+        return _judge(other, classes, target, budget)[1] is None
 
     offers = [
         f"--{name} {value:g}"
@@ -77,57 +74,38 @@ def check(
     raise FitError(f"{choice} does not fit", target.name, problem, hint)
 
 
-def cost_of(data: bytes, name: str, board: Board) -> tuple[Cost, Compiled]:
-    """Of a ``.tflite``; FitError where the board cannot hold it."""
-    graph = importer.from_bytes(data, name, name)
-    compiled = plan(Model(Path(f"{name}.tflite"), data, graph), board)
-    planned = compiled.plan
-    return Cost(planned.sram_bytes, planned.flash_bytes, planned.macs_executed), compiled
-
-
 def _judge(
-    choice: Choice, classes: int, board: Board, budget: BudgetSettings, progress: Progress
+    choice: Choice, classes: int, board: Board, budget: BudgetSettings
 ) -> tuple[Cost | None, str | None]:
     """The cost where there is a plan, and what is wrong with it."""
     data = quantized_untrained(choice.build(classes, seed=0))
+    graph = importer.from_bytes(data, "network", str(choice))
     try:
-        cost, compiled = cost_of(data, "network", board)
+        planned = plan(
+            Model(Path("network.tflite"), data, graph), board, sram_limit=budget.sram_bytes
+        ).plan
     except FitError as error:
-        return None, error.why or error.what
-    problem = _exceeds(cost, budget)
-    if problem is None and budget.latency_ms is not None:
-        with tempfile.TemporaryDirectory(prefix="tinyvision.") as folder:
-            where = api.Where(virtual=True)
-            out = Path(folder) / "firmware"
-            _, profile = api.profile(compiled, board, where=where, out=out, progress=progress)
-        cost = replace(cost, latency_ms=profile.latency_ms)
-        problem = _exceeds(cost, budget)
-    return cost, problem
+        return None, ": ".join(part for part in (error.what, error.why) if part)
+    cost = Cost(
+        planned.sram_bytes,
+        planned.flash_bytes,
+        planned.macs_executed,
+        planned.estimated_ms or None,
+    )
+    return cost, _exceeds(cost, budget)
 
 
 def _exceeds(cost: Cost, budget: BudgetSettings) -> str | None:
     for used, limit, what in (
         (cost.sram_bytes, budget.sram_bytes, "bytes of SRAM"),
         (cost.flash_bytes, budget.flash_bytes, "bytes of flash for weights"),
-        (cost.latency_ms, budget.latency_ms, "ms of latency (modelled)"),
+        (cost.latency_ms, budget.latency_ms, "ms (estimated)"),
     ):
+        if limit is not None and used is None:
+            return f"there is no estimate of its {what} to hold against {limit:g}"
         if used is not None and limit is not None and used > limit:
             return f"it needs {used:,.6g} {what}; the budget is {limit:,.6g}"
     return None
-
-
-def _fits(
-    choice: Choice, classes: int, board: Board, budget: BudgetSettings, ms_per_mac: float | None
-) -> bool:
-    """Latency, whose measurement takes a while, is taken to go with the multiplications."""
-    data = quantized_untrained(choice.build(classes, seed=0))
-    try:
-        cost, _ = cost_of(data, "network", board)
-    except FitError:
-        return False
-    if ms_per_mac is not None:
-        cost = replace(cost, latency_ms=cost.macs * ms_per_mac)
-    return _exceeds(cost, budget) is None
 
 
 def _resolutions(choice: Choice) -> list[int]:
