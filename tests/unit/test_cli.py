@@ -136,6 +136,10 @@ def test_a_wrong_board_offers_the_nearest_names():
     assert "stm32h7" in refused("plan", DIGITS, "--board", "stm32h77")
 
 
+def test_a_wrong_network_offers_the_nearest_names():
+    assert "mcunet-vww1" in refused("zoo", "mcunet-vw1")
+
+
 def test_a_missing_model_is_named(tmp_path):
     assert "none.tflite" in refused("plan", tmp_path / "none.tflite", "--board", "stm32h7")
 
