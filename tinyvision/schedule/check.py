@@ -33,6 +33,8 @@ def check_plan(graph: Graph, plan: Plan) -> None:
     for one, other in _overlapping(plan.buffers.values()):
         if twins[one.name] == twins[other.name] and one.offset == other.offset:
             continue
+        if _around_tiles(plan, one, other) or _around_tiles(plan, other, one):
+            continue  # replay goes through the tiles
         if not _may_share(graph, plan, one, other) and not _may_share(graph, plan, other, one):
             raise ValueError(f"{_text(one)} and {_text(other)} overlap")
     replay(graph, plan)
@@ -194,6 +196,17 @@ def _overlapping(buffers: Iterable[Buffer]) -> Iterable[tuple[Buffer, Buffer]]:
             ):
                 yield other, buffer
         alive.append(buffer)
+
+
+def _around_tiles(plan: Plan, source: Buffer, output: Buffer) -> bool:
+    """Whether a patch writes ``output`` as a whole and ``source`` as a whole ends with it."""
+    whole = source.tile == output.tile == (0, 0) and not source.is_scratch | output.is_scratch
+    return whole and any(
+        s.is_patch
+        and source.first_step < s.first_step == output.first_step
+        and source.last_step == s.last_step
+        for s in plan.segments
+    )
 
 
 def _may_share(graph: Graph, plan: Plan, source: Buffer, output: Buffer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 
 from tinyvision.ir.graph import Graph
@@ -13,6 +14,7 @@ from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import row_use
 from tinyvision.kernels.tiles import COLUMNS, ROWS, restricted, spans_read
+from tinyvision.schedule.place import Clearance
 from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Patch, Problem
 from tinyvision.schedule.row_jobs import row_kernels
@@ -31,6 +33,19 @@ class PatchProblem:
     problem: Problem
     tiling: Tiling
     columns: dict[str, dict[Kernel, tuple[Kernel, ...]]]
+
+    @property
+    def instances(self) -> int:
+        """Kernels that the code has for columns of tiles beyond one for each operator, roughly."""
+        count = 0
+        for op in self.tiling.ops:
+            widths = {
+                tuple(end - first for name, (first, end) in spans.items() if name in names)
+                for names in [{*op.inputs, *op.outputs}]
+                for spans in self.tiling.columns
+            }
+            count += len(widths) - 1
+        return count
 
 
 def patch_problem(
@@ -58,13 +73,40 @@ def patch_problem(
         align(tile_bytes(graph.tensor(names[0]), held[names[0]])) if names[0] in held else size
         for names, size in zip(problem.members, problem.sizes, strict=True)
     ]
-    tiled = replace(
-        problem,
-        jobs=tuple(jobs),
-        sizes=tuple(sizes),
-        patch=Patch(positions.start, positions.stop, held),
+    patch = Patch(
+        positions.start,
+        positions.stop,
+        held,
+        _clearances(graph, problem, order, positions, tiling),
     )
+    tiled = replace(problem, jobs=tuple(jobs), sizes=tuple(sizes), patch=patch)
     return PatchProblem(tiled, tiling, columns)
+
+
+def _clearances(
+    graph: Graph, problem: Problem, order: Sequence[int], positions: range, tiling: Tiling
+) -> dict[tuple[int, int], Clearance]:
+    """Where outputs may overlap inputs that nobody reads afterwards."""
+    lifetimes = problem.lifetimes(order)
+    storage = {name: index for index, names in enumerate(problem.members) for name in names}
+    found = {}
+    for source, output in product(tiling.inputs, tiling.outputs):
+        if source in overlaid(problem, lifetimes, positions):
+            lead = tiling.lead(graph, source, output)
+            if lead is not None:
+                found[storage[output], storage[source]] = Clearance(align(lead))
+    return found
+
+
+def overlaid(
+    problem: Problem, lifetimes: Sequence[tuple[int, int]], positions: range
+) -> frozenset[str]:
+    """The tensors that begin before ``positions`` and end there, alone in their storage."""
+    return frozenset(
+        names[0]
+        for names, (born, dies) in zip(problem.members, lifetimes, strict=True)
+        if born < positions.start <= dies < positions.stop and len(names) == 1
+    )
 
 
 def tile_bytes(tensor: Tensor, held: tuple[int, int]) -> int:

@@ -17,10 +17,10 @@ from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.tiles import COLUMNS, ROWS, has_tiles
 from tinyvision.schedule.order import find_order, step_minima
-from tinyvision.schedule.patch_jobs import PatchProblem, patch_problem, tile_bytes
+from tinyvision.schedule.patch_jobs import PatchProblem, overlaid, patch_problem, tile_bytes
 from tinyvision.schedule.plan import Plan, Segment, Step
 from tinyvision.schedule.problem import Problem
-from tinyvision.schedule.tiling import Spans, borders, covered, longest, spans_along, tiling
+from tinyvision.schedule.tiling import Spans, borders, covered, lead, longest, spans_along, tiling
 from tinyvision.target.core import Core
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,10 @@ TRIALS = 8
 HOPELESS = 1.2
 """What is estimated at this multiple of the best found is not."""
 
-Place = Callable[[Problem, tuple[int, ...]], Plan]
-"""The plan of a problem's jobs in an order; FitError where there is no room."""
+Place = Callable[[Problem, tuple[int, ...], int], Plan]
+"""The plan of a problem's jobs in an order, with so many kernels beyond one for each; FitError
+where there is no room.
+"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class _Search:
 
     def layers(self) -> Plan | None:
         try:
-            return self.place(self.problem, self.order)
+            return self.place(self.problem, self.order, 0)
         except FitError:
             return None
 
@@ -160,7 +162,7 @@ class _Search:
             self.core,
         )
         try:
-            planned = self.place(patches.problem, self.order)
+            planned = self.place(patches.problem, self.order, patches.instances)
         except FitError:
             return None
         log.info("%s: %d bytes of RAM", choice, planned.sram_bytes)
@@ -229,7 +231,26 @@ class _Search:
             sum(size for size, born, dies in tiles if born <= position <= dies)
             for position in range(first, end)
         )
-        return beside + max(alive)
+        return beside + max(alive) - self._saving(first, end, whole, rows, columns)
+
+    def _saving(
+        self,
+        first: int,
+        end: int,
+        whole: set[str],
+        rows: Sequence[Spans],
+        columns: Sequence[Spans],
+    ) -> int:
+        """Bytes that an output may share with an input that is not needed afterwards."""
+        inside = range(first, end)
+        sources = whole & overlaid(self.problem, self.problem.lifetimes(self.order), inside)
+        written = {name for op in self.ops[first:end] for name in op.outputs}
+        savings = [0]
+        for source, output in product(sources, whole & written):
+            least = max(0, lead(self.graph, rows, columns, source, output))
+            sizes = [self.graph.tensor(name).size_bytes for name in (source, output)]
+            savings.append(sum(sizes) - max(sizes[1], least + sizes[0]))
+        return max(savings)
 
     def _macs(self, first: int, end: int, rows: Sequence[Spans], columns: Sequence[Spans]) -> float:
         """Multiplications that the tiles execute more than once."""

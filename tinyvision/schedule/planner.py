@@ -13,7 +13,7 @@ from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.schedule.advice import explain_flash, explain_latency, explain_ram
 from tinyvision.schedule.banks import Assignment, assign
 from tinyvision.schedule.costs import estimate
-from tinyvision.schedule.flash import within_flash
+from tinyvision.schedule.flash import KERNEL_CODE_BYTES, within_flash
 from tinyvision.schedule.front import fastest_small, front
 from tinyvision.schedule.order import find_order, peak_bytes
 from tinyvision.schedule.patch_jobs import tile_bytes
@@ -93,11 +93,11 @@ def plan(
     planned = streamed(rows_arrive) if schedule == "stream" else None
     if schedule == "patch":
 
-        def place(tiled: Problem, order: tuple[int, ...]) -> Plan:
-            return layer_plan(graph, board, tiled, schedule, macs_original, sram_limit, order)
+        def place(tiled: Problem, order: tuple[int, ...], instances: int) -> Plan:
+            lean = within_flash(tiled, board.flash_bytes - KERNEL_CODE_BYTES * instances)
+            return layer_plan(graph, board, lean, schedule, macs_original, sram_limit, order)
 
-        lean = within_flash(problem, board.flash_bytes)
-        planned = patch_plan(graph, board.core, lean, candidates, place, sram_limit, patches)
+        planned = patch_plan(graph, board.core, problem, candidates, place, sram_limit, patches)
     if planned is None:
         layers = within_flash(problem, board.flash_bytes)
         try:

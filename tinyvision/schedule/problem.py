@@ -7,7 +7,7 @@ output).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tinyvision.ir.graph import Graph
@@ -62,11 +62,13 @@ class Job:
 class Patch:
     """The steps ``[first, end)`` of an order run one after another for each tile of what they
     compute; of some tensors there are only the ``held`` rows and columns of one tile.
+    ``clearances``: where an output (a storage) may overlap an input that ends with them.
     """
 
     first: int
     end: int
     held: Mapping[str, tuple[int, int]]
+    clearances: Mapping[tuple[int, int], Clearance] = field(default_factory=dict)
 
     def lifetime(self, first: int, last: int) -> tuple[int, int]:
         """What comes from before is read until the last tile, what goes beyond is written from the
@@ -137,6 +139,15 @@ class Problem:
         for least, size in sorted(starts):
             end = max(end, min(least, output)) + size
         return output + sum(size for _, size in starts) - max(output, end)
+
+    def patch_saving(self) -> int:
+        """Bytes that one output of the patch can share with one input, at best."""
+        savings = [0]
+        if self.patch is not None:
+            for (output, source), clearance in self.patch.clearances.items():
+                end = max(self.sizes[output], max(0, clearance.least_bytes) + self.sizes[source])
+                savings.append(self.sizes[output] + self.sizes[source] - end)
+        return max(savings)
 
     def step_bytes(self, job: Job, kernel: Kernel, live: int, dying: frozenset[int]) -> int:
         """Memory that a step needs at least: ``live`` bytes of storages (its own included) less

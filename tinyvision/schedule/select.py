@@ -38,6 +38,12 @@ class Schedule:
     @cached_property
     def diagonals(self) -> dict[tuple[int, int], Clearance]:
         """(output, dying input) to clearance, for all pairs that may overlap."""
+        patch = self.problem.patch
+        return self._step_diagonals | dict(patch.clearances if patch else {})
+
+    @cached_property
+    def _step_diagonals(self) -> dict[tuple[int, int], Clearance]:
+        """Those of single steps."""
         pairs = {}
         for step, (index, kernel) in enumerate(zip(self.order, self.kernels, strict=True)):
             job = self.problem.jobs[index]
@@ -53,8 +59,8 @@ class Schedule:
         """Storages, then scratches. Each step counts as two times, reading and writing, so that an
         output and the input it may overlap do not meet.
         """
-        late = {output for output, _ in self.diagonals}
-        early = {storage for _, storage in self.diagonals}
+        late = {output for output, _ in self._step_diagonals}
+        early = {storage for _, storage in self._step_diagonals}
         items = [
             Item(
                 self.problem.sizes[storage],
@@ -76,7 +82,8 @@ class Schedule:
         ]
 
     def placement(self) -> Placement:
-        return Placement(self.items, self.diagonals)
+        bound = max(self.step_bytes) if self.problem.patch_saving() else None
+        return Placement(self.items, self.diagonals, load_bytes=bound)
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,9 @@ def _step_bytes(
         for size, (first, last) in zip(problem.sizes, lifetimes, strict=True)
         if first <= step <= last
     )
+    patch = problem.patch
+    if patch is not None and patch.first <= step < patch.end:
+        live -= problem.patch_saving()
     return problem.step_bytes(job, kernel, live, dying)
 
 

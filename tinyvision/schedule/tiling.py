@@ -52,6 +52,16 @@ class Tiling:
         """Rows and columns of a tensor that neighbouring tiles both work on, at most."""
         return _shared(self.rows, name), _shared(self.columns, name)
 
+    def lead(self, graph: Graph, source: str, output: str) -> int | None:
+        """How many bytes ``output`` must begin below ``source``, which nobody else needs, to lie
+        over what no later tile reads of it; None where a tile may read it after it has written.
+        """
+        readers = [at for at, op in enumerate(self.ops) if source in op.inputs]
+        writer = next(at for at, op in enumerate(self.ops) if output in op.outputs)
+        if readers[-1] >= writer:
+            return None
+        return lead(graph, self.rows, self.columns, source, output)
+
     def computed(self, graph: Graph, op: Op) -> float:
         """How often an element of ``op``'s output is computed on average."""
         name = op.outputs[0]
@@ -71,6 +81,26 @@ def covered(parts: Sequence[Spans], name: str) -> int:
 def _shared(parts: Sequence[Spans], name: str) -> int:
     neighbours = pairwise(part[name] for part in parts)
     return max((max(this[1] - after[0], 0) for this, after in neighbours), default=0)
+
+
+def lead(
+    graph: Graph, rows: Sequence[Spans], columns: Sequence[Spans], source: str, output: str
+) -> int:
+    """``Tiling.lead`` where every tile reads before it writes."""
+
+    def at(name: str, row: int, column: int) -> int:
+        tensor = graph.tensor(name)
+        return (row * tensor.shape[2] + column) * tensor.shape[3] * tensor.dtype.size_bytes
+
+    found = []
+    for number, spans in enumerate(rows):
+        below = [at(source, s[source][0], 0) for s in rows[number + 1 :]]
+        for place, strip in enumerate(columns):
+            written = at(output, spans[output][1] - 1, strip[output][1])
+            beside = [at(source, spans[source][0], s[source][0]) for s in columns[place + 1 :]]
+            if needed := [*beside[:1], *below[:1]]:
+                found.append(written - min(needed))
+    return max(found, default=-graph.tensor(source).size_bytes)
 
 
 def borders(graph: Graph, ops: Sequence[Op]) -> tuple[tuple[str, ...], tuple[str, ...]]:
