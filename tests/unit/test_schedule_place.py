@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinyvision.schedule.banks import fill
 from tinyvision.schedule.place import Clearance, Item, Layout, Placement
 
 
@@ -77,6 +78,44 @@ def test_layouts_are_sound_and_no_worse_than_first_fit(problem):
 def test_small_problems_are_solved_exactly(problem):
     items, diagonals = problem
     assert Placement(items, diagonals).solve().peak_bytes == optimum(items, diagonals)
+
+
+@given(problems(most=5), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_few_items_are_spread_over_banks_wherever_they_fit(problem, one, other):
+    items, diagonals = problem
+    capacities = (8 * one, 8 * other)
+
+    def part(chosen):
+        index = {item: i for i, item in enumerate(chosen)}
+        inside = {
+            (index[a], index[b]): found
+            for (a, b), found in diagonals.items()
+            if a in index and b in index
+        }
+        return [items[i] for i in chosen], inside
+
+    def place(chosen, capacity, exact):
+        return Placement(*part(chosen)).solve(capacity, 20, exact=exact)
+
+    def fits(first):
+        groups = first, [i for i in range(len(items)) if i not in first]
+        return all(
+            not group or optimum(*part(group)) <= capacity
+            for group, capacity in zip(groups, capacities, strict=True)
+        )
+
+    count = range(len(items))
+    subsets = [[i for i in count if mask >> i & 1] for mask in range(1 << len(items))]
+    found = fill([item.size_bytes for item in items], [1.0] * len(items), capacities, place)
+    assert (found is not None) == any(map(fits, subsets))
+    for bank in range(2) if found is not None else ():
+        chosen = [i for i in count if found.banks[i] == bank]
+        offsets = tuple(found.offsets[i] for i in chosen)
+        ends = [found.offsets[i] + items[i].size_bytes for i in chosen]
+        assert max(ends, default=0) <= capacities[bank]
+        if chosen:
+            assert_sound(*part(chosen), Layout(offsets, max(ends)))
 
 
 def test_a_chain_that_shrinks_and_grows_reaches_its_load():

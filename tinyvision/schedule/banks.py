@@ -13,7 +13,11 @@ from tinyvision.schedule.select import Schedule, Selection
 
 TRIAL_EFFORT = 60
 
-Place = Callable[[Sequence[int], int], Layout]
+EXACT_ITEMS = 10
+EXACT_NODES = 600
+
+Place = Callable[[Sequence[int], int, bool], Layout]
+"""A layout of some items in a bank of so many bytes; whether to try all if there are few."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,18 @@ def assign(selection: Selection, capacities: Sequence[int]) -> Assignment | None
 def fill(
     sizes: Sequence[int], heat: Sequence[float], capacities: Sequence[int], place: Place
 ) -> Assignment | None:
-    """Puts items of ``sizes`` into banks, those touched most for their size first, or largest
-    first. ``place(chosen, capacity)`` is a layout of some items alone.
+    """Puts items of ``sizes`` into banks: those touched most for their size first, or largest
+    first, or as they come (what first fit places fits); of few items, where that fails, every
+    way is tried.
     """
     count = len(sizes)
     hottest = sorted(range(count), key=lambda i: (-heat[i] / sizes[i], -sizes[i]))
     largest = sorted(range(count), key=lambda i: (-sizes[i], -heat[i]))
-    for ranking in (hottest, largest):
+    for ranking in (hottest, largest, range(count)):
         found = _fill(count, ranking, capacities, place)
         if found is not None:
             return found
-    return None
+    return _Exact(largest, capacities, place).run() if count <= EXACT_ITEMS else None
 
 
 def _heat(schedule: Schedule) -> list[float]:
@@ -82,13 +87,18 @@ def _fill(
     layouts: list[Layout] = [Layout((), 0) for _ in capacities]
     for item in ranking:
         for bank, capacity in enumerate(capacities):
-            attempt = place([*held[bank], item], capacity)
+            attempt = place([*held[bank], item], capacity, False)
             if attempt.peak_bytes <= capacity:
                 held[bank].append(item)
                 layouts[bank] = attempt
                 break
         else:
             return None
+    return _assignment(held, layouts)
+
+
+def _assignment(held: Sequence[Sequence[int]], layouts: Sequence[Layout]) -> Assignment:
+    count = sum(map(len, held))
     banks = [0] * count
     offsets = [0] * count
     for bank, items in enumerate(held):
@@ -97,7 +107,38 @@ def _fill(
     return Assignment(tuple(banks), tuple(offsets))
 
 
-def _place(schedule: Schedule, chosen: Sequence[int], capacity: int) -> Layout:
+class _Exact:
+    """Branch and bound over the bank of one item after the other; what does not fit with some items
+    does not with more. Gives up after ``EXACT_NODES`` layouts.
+    """
+
+    def __init__(self, ranking: Sequence[int], capacities: Sequence[int], place: Place) -> None:
+        self.ranking, self.capacities, self.place = ranking, capacities, place
+        self.held: list[list[int]] = [[] for _ in capacities]
+        self.layouts: list[Layout] = [Layout((), 0) for _ in capacities]
+        self.nodes = EXACT_NODES
+
+    def run(self) -> Assignment | None:
+        return _assignment(self.held, self.layouts) if self._branch(0) else None
+
+    def _branch(self, done: int) -> bool:
+        if done == len(self.ranking):
+            return True
+        for bank, capacity in enumerate(self.capacities):
+            self.nodes -= 1
+            if self.nodes < 0:
+                return False
+            before = self.layouts[bank]
+            self.held[bank].append(self.ranking[done])
+            self.layouts[bank] = self.place(self.held[bank], capacity, True)
+            if self.layouts[bank].peak_bytes <= capacity and self._branch(done + 1):
+                return True
+            self.held[bank].pop()
+            self.layouts[bank] = before
+        return False
+
+
+def _place(schedule: Schedule, chosen: Sequence[int], capacity: int, exact: bool) -> Layout:
     """A layout of the ``chosen`` items alone, in their sequence."""
     position = {item: index for index, item in enumerate(chosen)}
     diagonals = {
@@ -108,4 +149,4 @@ def _place(schedule: Schedule, chosen: Sequence[int], capacity: int) -> Layout:
     placement = Placement([schedule.items[i] for i in chosen], diagonals)
     if placement.load_bytes > capacity:
         return Layout((), placement.load_bytes)
-    return placement.solve(capacity, TRIAL_EFFORT, exact=False)
+    return placement.solve(capacity, TRIAL_EFFORT, exact=exact)

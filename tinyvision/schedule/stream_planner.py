@@ -134,7 +134,7 @@ def place_cut(
     if bank == 0 or len(capacities) < 2:
         return single
 
-    def place(chosen: Sequence[int], capacity: int) -> Layout:
+    def place(chosen: Sequence[int], capacity: int, exact: bool) -> Layout:
         index = {item: i for i, item in enumerate(chosen)}
         inside = {
             (index[one], index[other]): found
@@ -142,7 +142,7 @@ def place_cut(
             if one in index and other in index
         }
         placement = Placement([boxes[item] for item in chosen], {}, inside, 0)
-        return placement.solve(capacity, TRIAL_EFFORT, exact=False)
+        return placement.solve(capacity, TRIAL_EFFORT, exact=exact)
 
     sizes = [box.size_bytes for box in boxes]
     assignment = fill(sizes, [1.0] * count, capacities, place)
