@@ -6,11 +6,10 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -21,26 +20,32 @@ from tinyvision.ir.types import Array
 log = logging.getLogger(__name__)
 
 
-def int8_file(model: keras.Model, representative: Callable[[], Iterator[list[Array]]]) -> bytes:
-    """The int8 ``.tflite`` of a network with one input, for batches of one picture.
+def int8_file(
+    function: Callable[[tf.Tensor], Any],
+    shape: Sequence[int | None],
+    name: str,
+    representative: Callable[[], Iterator[list[Array]]] | None = None,
+) -> bytes:
+    """The int8 ``.tflite`` of a function of one tensor, whose ``shape`` is that of the network
+    called ``name``, for batches of one.
 
-    ``representative`` yields inputs of shape (1, ...) by which the converter finds the ranges
-    that the network itself does not state. ModelError where an operator has no int8 form.
+    ``representative`` yields inputs of shape (1, ...) by which the converter finds ranges; without
+    it ``function`` states them by fake quantization. ModelError where an operator has no int8 form.
     """
-    shape = (1, *model.input_shape[1:])
-    if len(model.inputs) != 1 or None in shape:
+    if None in shape[1:]:
         raise ModelError(
-            "the network must have one input of fixed height, width and channels",
-            model.name,
-            f"its input is {model.input_shape}",
+            "the network must have an input of fixed height, width and channels",
+            name,
+            f"its input is {tuple(shape)}",
         )
-    call = tf.function(lambda x: model(x, training=False), autograph=False)
-    function = call.get_concrete_function(tf.TensorSpec(shape, tf.float32, "image"))
-    frozen = convert_variables_to_constants_v2(function)
+    spec = tf.TensorSpec((1, *shape[1:]), tf.float32, "image")
+    traced = tf.function(function, autograph=False).get_concrete_function(spec)
+    frozen = convert_variables_to_constants_v2(traced)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if representative is not None:
+        converter.representative_dataset = representative
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     try:
         with _quiet():
@@ -49,7 +54,7 @@ def int8_file(model: keras.Model, representative: Callable[[], Iterator[list[Arr
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ModelError(
             "TensorFlow cannot convert the network to int8",
-            model.name,
+            name,
             reason,
             "Use layers that have an int8 form, such as those of the zoo.",
         ) from error
@@ -71,8 +76,3 @@ def _quiet() -> Iterator[None]:
             os.close(saved)
             sink.seek(0)
             log.debug("%s", sink.read().decode(errors="replace"))
-
-
-def batches_of_one(images: Array) -> Callable[[], Iterator[list[Array]]]:
-    """``images`` (N, ...) one at a time, as ``int8_file`` takes them."""
-    return lambda: ([np.ascontiguousarray(image[None])] for image in images)

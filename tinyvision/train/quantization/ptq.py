@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import numpy as np
 
-from tinyvision.errors import UserError
+from tinyvision.errors import UnsupportedError
 from tinyvision.ir.types import Array
-from tinyvision.train.quantization.convert import batches_of_one, int8_file
+from tinyvision.train.quantization.convert import int8_file
+from tinyvision.train.quantization.images import PIXELS, checked_images
+from tinyvision.train.quantization.qat import convert, qat
 
-PIXELS = (-1.0, 127 / 128)
-"""The input's range where a pixel is ``(p - 128) / 128``: scale 1/128, zero point 0."""
+log = logging.getLogger(__name__)
 
 
 def ptq(
-    model: keras.Model, images: Array, input_range: tuple[float, float] | None = PIXELS
+    model: keras.Model,
+    images: Array,
+    calibration: str = "minmax",
+    input_range: tuple[float, float] | None = PIXELS,
 ) -> bytes:
     """The int8 ``.tflite`` of ``model``, with ranges from ``images`` (N, H, W, C) float32.
 
-    Weights are quantized by output channel, input and output are int8. ``input_range`` fixes the
-    input's quantization, by default such that int8 = pixel - 128; None takes the range of
-    ``images``. UserError for images that do not suit the network or lie outside of that range.
+    Weights are quantized by output channel, input and output are int8. ``calibration``: as ``qat``
+    takes it. ``input_range`` fixes the input's quantization, by default such that
+    int8 = pixel - 128; None takes the range of ``images``. UserError for images that do not suit
+    the network or lie outside of that range. A network with layers that ``qat`` does not know is
+    left to TensorFlow's own calibration by minimum and maximum.
     """
+    try:
+        return convert(qat(model, images, calibration, input_range))
+    except UnsupportedError as error:
+        if calibration != "minmax":
+            raise
+        log.warning("%s; TensorFlow calibrates instead", error)
+        return _by_tensorflow(model, images, input_range)
+
+
+def _by_tensorflow(
+    model: keras.Model, images: Array, input_range: tuple[float, float] | None
+) -> bytes:
     images = checked_images(model, images, input_range)
     if input_range is not None:  # the converter takes ranges from what it sees: let it see them
         images = images.copy()
         images[0].flat[[0, -1]] = input_range
-    return int8_file(model, batches_of_one(images))
-
-
-def checked_images(
-    model: keras.Model, images: Array, input_range: tuple[float, float] | None
-) -> Array:
-    """``images`` as float32; UserError where they are no calibration set for ``model``."""
-    images = np.asarray(images, np.float32)
-    if images.shape[1:] != tuple(model.input_shape[1:]) or not len(images):
-        raise UserError(
-            "the calibration images do not suit the network",
-            model.name,
-            f"they are {images.shape}, its input is N x {tuple(model.input_shape[1:])}",
-        )
-    low, high = float(images.min()), float(images.max())
-    if not np.isfinite((low, high)).all():
-        raise UserError("the calibration images hold values that are not finite", model.name)
-    if input_range is not None and (low < input_range[0] or high > input_range[1]):
-        raise UserError(
-            "the calibration images lie outside of the input's range",
-            model.name,
-            f"{low:g} to {high:g} is not within {input_range[0]:g} to {input_range[1]:g}",
-            "Scale pixels as (p - 128) / 128, or name the range.",
-        )
-    return images
+    return int8_file(
+        lambda x: model(x, training=False),
+        model.input_shape,
+        model.name,
+        lambda: ([np.ascontiguousarray(image[None])] for image in images),
+    )
