@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import keras
 import numpy as np
 
 from tinyvision import importer
-from tinyvision.ir import Graph, reference
+from tinyvision.ir import reference
 from tinyvision.train.quantization.graph import Call, Value, execute, read
 from tinyvision.train.quantization.layers import Range
-
-
-def tensors_by_value(graph: Graph) -> dict[int, str]:
-    """Number of the ``Value`` whose operator defines it to tensor name, for what operators
-    define.
-    """
-    found = {}
-    for op in graph.ops:
-        match = re.match(r"value(\d+)[/_]", op.outputs[0])
-        if match:
-            found[int(match[1])] = op.outputs[0]
-    return found
+from tinyvision.train.quantization.qat import tensors_by_value
 
 
 def differences(model: keras.Model, data: bytes, images: np.ndarray) -> dict[str, int]:

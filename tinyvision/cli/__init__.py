@@ -24,6 +24,7 @@ from tinyvision.cli import (  # noqa: F401  # isort: skip
     setting_up,
     networks,
     training,
+    quantizing,
     compiling,
     running,
     showing,

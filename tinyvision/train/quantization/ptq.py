@@ -21,19 +21,20 @@ def ptq(
     images: Array,
     calibration: str = "minmax",
     input_range: tuple[float, float] | None = PIXELS,
+    **corrections: bool,
 ) -> bytes:
     """The int8 ``.tflite`` of ``model``, with ranges from ``images`` (N, H, W, C) float32.
 
-    Weights are quantized by output channel, input and output are int8. ``calibration``: as ``qat``
-    takes it. ``input_range`` fixes the input's quantization, by default such that
-    int8 = pixel - 128; None takes the range of ``images``. UserError for images that do not suit
-    the network or lie outside of that range. A network with layers that ``qat`` does not know is
-    left to TensorFlow's own calibration by minimum and maximum.
+    Weights are quantized by output channel, input and output are int8. ``calibration`` and
+    ``corrections``: as ``qat`` takes them. ``input_range`` fixes the input's quantization, by
+    default such that int8 = pixel - 128; None takes the range of ``images``. UserError for images
+    that do not suit the network or lie outside of that range. A network with layers that ``qat``
+    does not know is left to TensorFlow's own calibration by minimum and maximum.
     """
     try:
-        return convert(qat(model, images, calibration, input_range))
+        return convert(qat(model, images, calibration, input_range, **corrections))
     except UnsupportedError as error:
-        if calibration != "minmax":
+        if calibration != "minmax" or any(corrections.values()):
             raise
         log.warning("%s; TensorFlow calibrates instead", error)
         return _by_tensorflow(model, images, input_range)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tinyvision.ir import Graph
 from tinyvision.ir.types import Array
+from tinyvision.train.quantization import corrections
 from tinyvision.train.quantization.calibrate import METHODS, calibrate
 from tinyvision.train.quantization.convert import int8_file
 from tinyvision.train.quantization.graph import Call, Value, execute, read
@@ -21,19 +24,30 @@ def qat(
     images: Array,
     calibration: str = "minmax",
     input_range: tuple[float, float] | None = PIXELS,
+    *,
+    equalize: bool = False,
+    bias_correction: bool = False,
+    adaround: bool = False,
 ) -> keras.Model:
     """A network that computes as ``model`` quantized to int8, and can be trained.
 
     Its ranges start as ``calibration`` ("minmax", "percentile", "mse") finds them on ``images``
     (N, H, W, C) float32; ``input_range`` fixes the input's. Batch norm is folded into the weights
-    with its moving statistics, for good: start from a trained network. Raises UserError for images
-    that do not suit it, UnsupportedError for layers without an int8 form.
+    with its moving statistics, for good: start from a trained network. The rest are the functions
+    of ``corrections``, for networks that are not to be trained. Raises UserError for images that do
+    not suit it, UnsupportedError for layers without an int8 form.
     """
     if calibration not in METHODS:
         raise ValueError(f"calibration is one of {', '.join(METHODS)}")
     images = checked_images(model, images, input_range)
     result = rewrite(model, input_range)
+    if equalize:
+        corrections.equalize(result)
     calibrate(result, images, calibration)
+    if adaround:
+        corrections.adaround(result, images)
+    if bias_correction:
+        corrections.correct_biases(result, images)
     return result
 
 
@@ -66,3 +80,15 @@ def convert(model: keras.Model) -> bytes:
 
 def value_scope(value: Value) -> str:
     return f"value{value.number}"
+
+
+def tensors_by_value(graph: Graph) -> dict[int, str]:
+    """For the graph of a converted file: number of a ``Value`` to the tensor that holds it, of
+    those that operators define.
+    """
+    found = {}
+    for op in graph.ops:
+        match = re.match(r"value(\d+)[/_]", op.outputs[0])
+        if match:
+            found[int(match[1])] = op.outputs[0]
+    return found
