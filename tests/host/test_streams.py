@@ -16,7 +16,7 @@ from tests.support.random_graphs import random_inputs
 from tinyvision import importer, passes, schedule
 from tinyvision.codegen import emit
 from tinyvision.device.host import HostModel, HostProgram
-from tinyvision.ir import reference
+from tinyvision.ir import ops, reference
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.types import DType
 from tinyvision.schedule.plan import Plan
@@ -74,6 +74,19 @@ def test_random_blocks_in_slices(core: str) -> None:
             np.testing.assert_array_equal(program.run(inputs, index), want)
             if entry.plan.rows_arrive:
                 np.testing.assert_array_equal(program.push(inputs, index, 2), want)
+
+
+def test_rows_are_repeated() -> None:
+    net = Builder("repeated")
+    x = net.conv(net.input(1, 6, 5, 3), 8, 3)
+    x = net._op(ops.ResizeNearest, (x,), (1, 18, 10, 8))
+    graph = net.graph(net.conv(x, 4, 3, 2))
+    board = load_board("host")
+    plan = schedule.plan(graph, board, macs_original=0, schedule="stream", rows_arrive=True)
+    assert plan.segment_of(1).is_stream and plan.buffers[graph.ops[1].outputs[0]].slots > 1
+    x = np.random.default_rng(0).integers(-128, 128, (1, 6, 5, 3), dtype=np.int8)
+    with HostProgram([model(graph, plan)], sanitize=True) as program:
+        np.testing.assert_array_equal(program.run([x]), reference.run(graph, [x]))
 
 
 @pytest.mark.parametrize("external", [DType.FLOAT32, DType.UINT8])

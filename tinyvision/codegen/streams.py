@@ -10,7 +10,15 @@ import numpy as np
 from tinyvision.codegen.instances import build, mean_rows
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Op, Pad
+from tinyvision.ir.ops import (
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    MaxPool2D,
+    Op,
+    Pad,
+    ResizeNearest,
+)
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import one_row, row_use, window_rows
 from tinyvision.kernels.slices import Span, channel_slice, spans
@@ -92,8 +100,9 @@ class Slices:
 class StreamStep:
     """One step of a stream. ``style``: "rows" calls a kernel of a whole operator on one row,
     "window" a row function with the input rows under a window, "pool" the same with those that
-    exist alone, "sums" one that adds up rows, "pad" writes the padding where a row has no input,
-    "slices" does what ``slices`` says, "silent" is done by another step.
+    exist alone, "sums" one that adds up rows, "repeat" what "rows" does, one input row for several
+    of the output, "pad" writes the padding where a row has no input, "slices" does what ``slices``
+    says, "silent" is done by another step.
 
     ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input under
     a window is ``input``.
@@ -113,7 +122,7 @@ class StreamStep:
     def ignores_row(self) -> bool:
         """Whether every row lies in the same place."""
         places = [arg for arg in self.arguments if isinstance(arg, Place)]
-        return self.style == "rows" and not any(place.row_bytes for place in places)
+        return self.style in ("rows", "repeat") and not any(place.row_bytes for place in places)
 
 
 @dataclass(frozen=True)
@@ -184,6 +193,9 @@ def row_instance(graph: Graph, op: Op, kernel: Kernel) -> tuple[str, Instance, W
         return "pad", build(*one_row(graph, op), kernel), window
     if use.is_aligned:
         return "rows", build(*one_row(graph, op), kernel), nothing
+    if isinstance(op, ResizeNearest):
+        window = Window(graph.tensor(op.outputs[0]).shape[1] // height, 0, 1, 1, height)
+        return "repeat", build(*one_row(graph, op), kernel), window
     assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
     instance = build(graph, op, kernel)
     instance = Instance(instance.args, {**instance.context, "rows_only": 1})

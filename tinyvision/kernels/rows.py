@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tinyvision.ir.derive import nearest_indices
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import (
     Add,
@@ -27,6 +28,7 @@ from tinyvision.ir.ops import (
     Pad,
     PadMode,
     Prelu,
+    ResizeNearest,
     Split,
     Sub,
 )
@@ -81,6 +83,8 @@ def row_use(graph: Graph, op: Op) -> RowUse | None:
         return _windowed(graph, op)
     if isinstance(op, Pad):
         return _padded(graph, op)
+    if isinstance(op, ResizeNearest):
+        return _repeated(graph, op)
     if isinstance(op, (*BROADCAST, Lookup)) or (
         isinstance(op, (Concatenation, Split)) and op.axis in (2, 3)
     ):
@@ -145,6 +149,16 @@ def _padded(graph: Graph, op: Pad) -> RowUse | None:
     height = x.shape[1]
     turns = [(0, 0)] * above + [(t, t + 1) for t in range(height)] + [(height, height)] * below
     return RowUse(len(turns), (tuple(turns),))
+
+
+def _repeated(graph: Graph, op: ResizeNearest) -> RowUse | None:
+    """Each row of the input so many times, or None where some come more often than others."""
+    x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    count, height = x.shape[1], y.shape[1]
+    rows = tuple(nearest_indices(count, height, op))
+    if x.is_constant or height % count or rows != tuple(t * count // height for t in range(height)):
+        return None
+    return RowUse(height, (tuple((row, row + 1) for row in rows),))
 
 
 def _aligned(graph: Graph, op: Op) -> RowUse | None:

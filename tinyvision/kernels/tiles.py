@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import Concatenation, Op, Pad, Split
+from tinyvision.ir.ops import Concatenation, Op, Pad, ResizeNearest, Split
 from tinyvision.ir.types import Tensor
 from tinyvision.kernels.rows import WINDOWED, row_use, window_along
 
@@ -26,7 +26,7 @@ def has_tiles(graph: Graph, op: Op) -> bool:
     inputs.
     """
     use = row_use(graph, op)
-    if use is None or use.accumulates:
+    if use is None or use.accumulates or isinstance(op, ResizeNearest):
         return False
     if isinstance(op, (Concatenation, Split)):
         return op.axis == 3

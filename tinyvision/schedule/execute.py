@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import AveragePool2D, Mean, Op, Pad
+from tinyvision.ir.ops import AveragePool2D, Mean, Op, Pad, ResizeNearest
 from tinyvision.ir.reference import evaluate
 from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
@@ -189,7 +189,7 @@ class _Stream:
         if isinstance(op, Pad) and rows is not None and rows[turn][0] == rows[turn][1]:
             y = graph.tensor(op.outputs[0])
             return (np.full((1, 1, *y.shape[2:]), op.value, y.dtype.numpy),)
-        if use.is_aligned or isinstance(op, Pad):
+        if use.is_aligned or isinstance(op, (Pad, ResizeNearest)):
             graph, op = one_row(graph, op)
         else:
             assert rows is not None
