@@ -10,12 +10,18 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D, Op
 from tinyvision.kernels import depthwise_bands, depthwise_mve
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.kernels.requant import requantization
+from tinyvision.kernels.requant import WORDS_BYTES, requantization
 from tinyvision.kernels.window import NOTHING, Window, diagonal, window
 from tinyvision.target.core import Core
 
-GROUP = 4
-"""Channels that the SIMD kernel copies into lines together: one word of an int8 pixel."""
+GROUP = 2
+"""Channels that the SIMD kernel copies into lines together: half a word of an int8 pixel."""
+TEMPLATE = "depthwise_conv2d_dsp"
+DUAL = "_dual"
+BANDS = (8, 4, 1)
+"""Output rows whose lines the SIMD kernel holds at once, unless it holds those of all."""
+MOST_LINES_BYTES = 2048
+"""Lines beyond this gain nothing."""
 
 
 def line_elements(shape: Window) -> int:
@@ -26,9 +32,32 @@ def line_elements(shape: Window) -> int:
     return reach + (reach & 1)
 
 
-def lines_bytes(shape: Window) -> int:
-    """Scratch of the SIMD kernel: as many lines as kernel rows, for each channel of a group."""
-    return -(-GROUP * shape.kernel[0] * line_elements(shape) * 2 // 8) * 8
+def lines_bytes(shape: Window, band: int) -> int:
+    """Scratch of the SIMD kernel: the lines under ``band`` output rows, for each channel of a
+    group.
+    """
+    lines = (band - 1) * shape.stride[0] + shape.kernel[0]
+    return -(-GROUP * lines * line_elements(shape) * 2 // 8) * 8
+
+
+def bands(shape: Window) -> list[int]:
+    """Numbers of output rows that the SIMD kernel may hold the lines of, fastest first; the last
+    is one row, as in a stream.
+    """
+    rows = shape.output[0]
+    several = [band for band in (rows, *BANDS[:-1]) if 1 < band <= rows]
+    fitting = [band for band in several if lines_bytes(shape, band) <= MOST_LINES_BYTES]
+    return [*fitting[:1], *([4] if 4 in fitting[1:] else []), 1]
+
+
+def band_of(kernel: Kernel) -> int:
+    """Output rows whose lines ``kernel`` holds."""
+    return int(kernel.variant.removeprefix(f"{TEMPLATE}_r").removesuffix(DUAL))
+
+
+def is_dual(kernel: Kernel) -> bool:
+    """Whether loads are to stand between multiplications."""
+    return kernel.variant.endswith(DUAL)
 
 
 def odd_outputs(shape: Window) -> bool:
@@ -62,15 +91,18 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     tables = requantization(graph, op).table_bytes + 4 * shape.channels
     if core.dsp and op.multiplier == 1 and op.dilation == (1, 1):
         pairs = shape.kernel[0] * len(pair_starts(shape))
-        simd = Kernel(
-            "depthwise_conv2d_dsp",
-            "depthwise_conv2d_dsp",
-            scratch_bytes=lines_bytes(shape),
-            flash_bytes=4 * pairs * shape.channels + tables,
-            overlap=(_plane_lead(shape), None, None),
-            overlap_step=shape.channels,
-        )
-        kernels.append(simd)
+        kernels += [
+            Kernel(
+                TEMPLATE,
+                f"{TEMPLATE}_r{band}{DUAL if core.dual else ''}",
+                scratch_bytes=lines_bytes(shape, band),
+                flash_bytes=(4 * pairs + WORDS_BYTES) * shape.channels,
+                overlap=(_plane_lead(shape, band), None, None),
+                overlap_step=shape.channels,
+                by_rows=band == 1,
+            )
+            for band in bands(shape)
+        ]
     portable = Kernel(
         "depthwise_conv2d",
         "depthwise_conv2d",
@@ -80,12 +112,14 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     return (*kernels, portable)
 
 
-def _plane_lead(shape: Window) -> int:
-    """Before an output row its input rows are copied; other channels' bytes are never touched."""
-    rows = np.arange(shape.output[0])
-    ends = rows * shape.stride[0] - shape.before[0] + shape.kernel[0]
+def _plane_lead(shape: Window, band: int) -> int:
+    """Before a band of output rows its input rows are copied; other channels' bytes are never
+    touched.
+    """
+    rows = np.arange(0, shape.output[0], band)
+    ends = (rows + band - 1) * shape.stride[0] - shape.before[0] + shape.kernel[0]
     copied = np.clip(ends, 0, shape.input[0])
-    tops = np.maximum(ends - shape.kernel[0], np.concatenate(([0], copied[:-1])))
+    tops = np.maximum(rows * shape.stride[0] - shape.before[0], np.concatenate(([0], copied[:-1])))
     images = np.arange(shape.batch)[:, None]
     written = (images * shape.output[0] + rows) * shape.output[1]
     read = np.where(tops < copied, (images * shape.input[0] + tops) * shape.input[1], NOTHING)

@@ -93,7 +93,7 @@ def _line(
     lowest: tuple[int, ...],
     highest: tuple[int, ...],
 ) -> Line | None:
-    steps = _steps(multipliers, shifts, zero_point, clamp, lowest, highest)
+    steps = staircases(multipliers, shifts, zero_point, clamp, lowest, highest)
     low, high = clamp
     first, reach = steps[:, 0], steps[:, -1] - 1 - steps[:, 0]
     # Channels that jump from clamp to clamp, or never leave one, have nothing inside.
@@ -129,7 +129,7 @@ def _line(
     )
 
 
-def _steps(
+def staircases(
     multipliers: tuple[int, ...],
     shifts: tuple[int, ...],
     zero_point: int,

@@ -11,6 +11,9 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, DepthwiseConv2D, FullyConnected
 from tinyvision.ir.types import Array, DType
 
+WORDS_BYTES = 16
+"""Of a channel's int32 words: what its sum starts from, multiplier, addend, shift."""
+
 
 @dataclass(frozen=True)
 class Requantization:

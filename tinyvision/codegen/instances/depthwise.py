@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyvision.codegen.instances import depthwise_bands, depthwise_mve
 from tinyvision.codegen.instances.conv2d import window_context
-from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg
+from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
     folded_bias,
     pack_pairs,
@@ -14,9 +14,16 @@ from tinyvision.codegen.packing import (
     requant_tables,
     wrapped,
 )
+from tinyvision.codegen.sums import sum_words
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D, Op
-from tinyvision.kernels.depthwise import GROUP, line_elements, odd_outputs, pair_starts
+from tinyvision.kernels.depthwise import (
+    band_of,
+    is_dual,
+    line_elements,
+    odd_outputs,
+    pair_starts,
+)
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import window
@@ -29,8 +36,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     assert weights is not None and bias is not None
     zero_point = graph.tensor(op.inputs[0]).zero_point
     tensors = (TensorArg(op.inputs[0]), TensorArg(op.outputs[0]))
-    context = {
-        **requant_context(requant),
+    context: dict[str, Value] = {
         **window_context(shape),
         "input_zero_point": zero_point,
     }
@@ -42,7 +48,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 ConstArg("bias", wrapped(bias)),
                 *requant_tables(requant),
             ),
-            context=context,
+            context={**requant_context(requant), **context},
         )
     if kernel.template == "depthwise_conv2d_bands":
         return depthwise_bands.build(graph, op, window_context(shape), shape)
@@ -50,19 +56,24 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         return depthwise_mve.build(graph, op, context, shape)
     taps = np.moveaxis(weights[0], 2, 0)
     sums = taps.sum(axis=(1, 2), dtype=np.int64)
+    words, sum_context = sum_words(graph, op, folded_bias(bias, sums, zero_point))
+    tops = np.arange(shape.output[0]) * shape.stride[0] - shape.before[0]
+    inside = np.all((tops + shape.kernel[0] > 0) & (tops < shape.input[0]))
     return Instance(
         args=(
             *tensors,
             ConstArg("pairs", pack_pairs(taps, pair_starts(shape))),
-            ConstArg("bias", folded_bias(bias, sums, zero_point)),
-            *requant_tables(requant),
+            ConstArg("words", words),
             ScratchArg(),
         ),
         context={
             **context,
-            "group": GROUP,
+            **sum_context,
+            "band": band_of(kernel),
+            "dual": int(is_dual(kernel)),
             "line": line_elements(shape),
             "row_pairs": len(pair_starts(shape)),
             "odd_outputs": int(odd_outputs(shape)),
+            "windows_inside": int(inside),
         },
     )

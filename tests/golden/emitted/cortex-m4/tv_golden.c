@@ -114,154 +114,149 @@ static void tv_conv2d_dsp_0(
 
 }
 
-/* DepthwiseConv2D 3x3, stride 1x1: 3x3x4 to 3x3x4, 4 channels at a time. Rows of a
- * channel are widened into lines of int16, padding included; as many lines as the kernel has rows
- * take turns. */
+/* DepthwiseConv2D 3x3, stride 1x1: 3x3x4 to 3x3x4. Rows of two
+ * channels are widened into lines of int16, padding included: those under 3 output row(s). */
 
-/* One output row of one channel from its 3 lines. Kernel row 0 meets line `phase`. */
-static void tv_depthwise_conv2d_dsp_0_line(
-    const int16_t *lines, int32_t phase, int8_t *output,
-    const int16_t *pairs, const int32_t *bias, const int32_t *multiplier, const int8_t *shift)
+/* Output rows of one channel from its lines. */
+#if defined(__ARM_FEATURE_SIMD32)
+__attribute__((naked, noinline)) static void tv_depthwise_conv2d_dsp_0_rows(
+    TV_UNUSED const int16_t *lines, TV_UNUSED int8_t *output, TV_UNUSED const int16_t *pairs,
+    TV_UNUSED const int32_t *words, TV_UNUSED int32_t rows)
 {
-    const int16_t *pairs_0 = pairs + (phase > 0 ? 3 - phase : 0 - phase) * 4;
-    const int16_t *pairs_1 = pairs + (phase > 1 ? 4 - phase : 1 - phase) * 4;
-    const int16_t *pairs_2 = pairs + (phase > 2 ? 5 - phase : 2 - phase) * 4;
-    const uint32_t w_0_0 = tv_load_pair(pairs_0 + 0);
-    const uint32_t w_0_1 = tv_load_pair(pairs_0 + 2);
-    const uint32_t w_1_0 = tv_load_pair(pairs_1 + 0);
-    const uint32_t w_1_1 = tv_load_pair(pairs_1 + 2);
-    const uint32_t w_2_0 = tv_load_pair(pairs_2 + 0);
-    const uint32_t w_2_1 = tv_load_pair(pairs_2 + 2);
-    const int32_t multiplier_c = multiplier[0];
-    const int32_t shift_c = shift[0];
-    const int32_t addend_c = tv_requant_addend(5, shift_c);
-
-    const int16_t *x = lines;
-    for (int32_t column = 0; column < 2; column += 2) {
-        int32_t acc_0 = *bias;
-        int32_t acc_1 = *bias;
-        {
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            const uint32_t x_1 = tv_load_pair(x + 2);
-            acc_0 = tv_mac_pairs(x_0, w_0_0, acc_0);
-            acc_0 = tv_mac_low_high(x_1, w_0_1, acc_0);
-            acc_1 = tv_mac_high_low(x_0, w_0_0, acc_1);
-            acc_1 = tv_mac_pairs(x_1, w_0_1, acc_1);
-        }
-        {
-            const uint32_t x_0 = tv_load_pair(x + 6);
-            const uint32_t x_1 = tv_load_pair(x + 8);
-            acc_0 = tv_mac_pairs(x_0, w_1_0, acc_0);
-            acc_0 = tv_mac_low_high(x_1, w_1_1, acc_0);
-            acc_1 = tv_mac_high_low(x_0, w_1_0, acc_1);
-            acc_1 = tv_mac_pairs(x_1, w_1_1, acc_1);
-        }
-        {
-            const uint32_t x_0 = tv_load_pair(x + 12);
-            const uint32_t x_1 = tv_load_pair(x + 14);
-            acc_0 = tv_mac_pairs(x_0, w_2_0, acc_0);
-            acc_0 = tv_mac_low_high(x_1, w_2_1, acc_0);
-            acc_1 = tv_mac_high_low(x_0, w_2_0, acc_1);
-            acc_1 = tv_mac_pairs(x_1, w_2_1, acc_1);
-        }
-        output[0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0 * 2, multiplier_c, addend_c + (acc_0 >> 31)) >> shift_c, -128, 127);
-        output[4] = (int8_t)tv_clamp(tv_high_mul_add(acc_1 * 2, multiplier_c, addend_c + (acc_1 >> 31)) >> shift_c, -128, 127);
-
-        output += 8;
-        x += 2;
-    }
-    {
-        int32_t acc_0 = *bias;
-        {
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            const uint32_t x_1 = tv_load_pair(x + 2);
-            acc_0 = tv_mac_pairs(x_0, w_0_0, acc_0);
-            acc_0 = tv_mac_low_high(x_1, w_0_1, acc_0);
-        }
-        {
-            const uint32_t x_0 = tv_load_pair(x + 6);
-            const uint32_t x_1 = tv_load_pair(x + 8);
-            acc_0 = tv_mac_pairs(x_0, w_1_0, acc_0);
-            acc_0 = tv_mac_low_high(x_1, w_1_1, acc_0);
-        }
-        {
-            const uint32_t x_0 = tv_load_pair(x + 12);
-            const uint32_t x_1 = tv_load_pair(x + 14);
-            acc_0 = tv_mac_pairs(x_0, w_2_0, acc_0);
-            acc_0 = tv_mac_low_high(x_1, w_2_1, acc_0);
-        }
-        output[0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0 * 2, multiplier_c, addend_c + (acc_0 >> 31)) >> shift_c, -128, 127);
-
-    }
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #56\n"
+        "ldr r4, [sp, #92]\n"
+        "str r4, [sp, #16]\n"
+        "ldm r3, {r4-r7}\n"
+        "stm sp, {r4-r7}\n"
+        "ldm r2, {r6, r7, r8, r9, r10, r11}\n"
+        ".balign 4\n"
+    "1:\n" /* an output row */
+        "ldr.w r4, [sp, #0]\n"
+        "ldr.w r12, [r0, #0]\n"
+        "ldr.w lr, [r0, #4]\n"
+        "smlad r2, r12, r6, r4\n"
+        "smlatb r3, r12, r6, r4\n"
+        "smlabt r2, lr, r7, r2\n"
+        "smlad r3, lr, r7, r3\n"
+        "smlad r4, lr, r6, r4\n"
+        "ldr.w r12, [r0, #8]\n"
+        "ldr.w lr, [r0, #12]\n"
+        "smlabt r4, r12, r7, r4\n"
+        "smlad r2, lr, r8, r2\n"
+        "smlatb r3, lr, r8, r3\n"
+        "ldr.w r12, [r0, #16]\n"
+        "ldr.w lr, [r0, #20]\n"
+        "smlabt r2, r12, r9, r2\n"
+        "smlad r3, r12, r9, r3\n"
+        "smlad r4, r12, r8, r4\n"
+        "smlabt r4, lr, r9, r4\n"
+        "ldr.w r12, [r0, #24]\n"
+        "ldr.w lr, [r0, #28]\n"
+        "smlad r2, r12, r10, r2\n"
+        "smlatb r3, r12, r10, r3\n"
+        "smlabt r2, lr, r11, r2\n"
+        "smlad r3, lr, r11, r3\n"
+        "smlad r4, lr, r10, r4\n"
+        "ldr.w r12, [r0, #32]\n"
+        "smlabt r4, r12, r11, r4\n"
+        "ldrd r12, lr, [sp, #4]\n"
+        "add.w lr, lr, r2, asr #31\n"
+        "lsl.w r2, r2, #1\n"
+        "smmlar r2, r2, r12, lr\n"
+        "ldr.w lr, [sp, #8]\n"
+        "add.w lr, lr, r3, asr #31\n"
+        "lsl.w r3, r3, #1\n"
+        "smmlar r3, r3, r12, lr\n"
+        "ldr.w lr, [sp, #8]\n"
+        "add.w lr, lr, r4, asr #31\n"
+        "lsl.w r4, r4, #1\n"
+        "smmlar r4, r4, r12, lr\n"
+        "ldr.w r12, [sp, #12]\n"
+        "asr.w r2, r2, r12\n"
+        "ssat r2, #8, r2\n"
+        "asr.w r3, r3, r12\n"
+        "ssat r3, #8, r3\n"
+        "asr.w r4, r4, r12\n"
+        "ssat r4, #8, r4\n"
+        "strb.w r2, [r1, #0]\n"
+        "strb.w r3, [r1, #4]\n"
+        "strb.w r4, [r1, #8]\n"
+        "addw r1, r1, #12\n"
+"ldr.w r12, [sp, #16]\n"
+        "addw r0, r0, #12\n"
+        "subs.w r12, r12, #1\n"
+        "str.w r12, [sp, #16]\n"
+        "bne.w 1b\n"
+        "add sp, #56\n"
+        "pop {r4-r11, pc}\n");
 }
-
-
-/* Copies input row `from` of 4 channel(s) into a line of each. */
-static void tv_depthwise_conv2d_dsp_0_copy4(int16_t *to, const int8_t *from)
+#else
+static void tv_depthwise_conv2d_dsp_0_rows(
+    const int16_t *lines, int8_t *output, const int16_t *pairs,
+    const int32_t *words, int32_t rows)
 {
-    to += 1;
-    for (int32_t c = 0; c < 4; c++) {
-        to[c * 18] = from[c];
-    }
-    from += 4;
-    to += 1;
-    for (int32_t x = 0; x < 1; x++) {
-        const uint32_t left = tv_load4(from), right = tv_load4(from + 4);
-        const uint32_t even_left = tv_widen_even(left), even_right = tv_widen_even(right);
-        const uint32_t odd_left = tv_widen_odd(left), odd_right = tv_widen_odd(right);
-        tv_store_pair(to, tv_low_halves(even_left, even_right));
-        tv_store_pair(to + 18, tv_low_halves(odd_left, odd_right));
-        tv_store_pair(to + 36, tv_high_halves(even_left, even_right));
-        tv_store_pair(to + 54, tv_high_halves(odd_left, odd_right));
-        from += 8;
-        to += 2;
-    }
-}
-
-/* 4 channel(s) of one image. */
-static void tv_depthwise_conv2d_dsp_0_channels4(
-    const int8_t *input, int8_t *output,
-    const int16_t *pairs, const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
-    int16_t *lines)
-{
-    int32_t row = -1;
-    for (int32_t y = 0; y < 3; y++) {
-        const int32_t top = y * 1 - 1;
-        for (; row < top + 3; row++) {
-            int16_t *to = lines + (row + 1) % 3 * 6;
-            if (row >= 0 && row < 3) {
-                tv_depthwise_conv2d_dsp_0_copy4(to, input + row * 12);
-            } else {
-                for (int32_t c = 0; c < 4; c++) {
-                    tv_fill(to + c * 18, -128, 6);
-                }
+    for (; rows > 0; rows--) {
+        const int32_t first = 0, last = 3;
+        for (int32_t x = 0; x < 3; x++) {
+            int32_t acc = words[0];
+            for (int32_t ky = first; ky < last; ky++) {
+                const int16_t *from = lines + ky * 6 + x * 1;
+                const int16_t *weights = pairs + ky * 4;
+                acc = tv_mac(acc, from[0], weights[0]);
+                acc = tv_mac(acc, from[1], weights[1]);
+                acc = tv_mac(acc, from[2], weights[3]);
             }
+            output[x * 4] = (int8_t)tv_clamp(tv_high_mul_add(acc * 2, (words)[1], (words)[2] + (acc >> 31)) >> (words)[3], -128, 127);
         }
-        for (int32_t c = 0; c < 4; c++) {
-            tv_depthwise_conv2d_dsp_0_line(
-                lines + c * 18, y * 1 % 3, output + c,
-                pairs + c * 12, bias + c, multiplier, shift);
-        }
+        lines += 6;
         output += 12;
     }
 }
+#endif
 
+
+/* One input row of 2 channel(s) into a line of each. */
+static void tv_depthwise_conv2d_dsp_0_widen2(int16_t *to, const int8_t *from)
+{
+    to += 1;
+    to[0] = from[0];
+    to[30] = from[1];
+    from += 4;
+    to += 1;
+    {
+        const uint32_t word = tv_load2(from + 0) | tv_load2(from + 4) << 16;
+        tv_store_pair(to + 0, tv_widen_even(word));
+        tv_store_pair(to + 30, tv_widen_odd(word));
+    }
+    from += 8;
+    to += 2;
+}
+
+
+/* 2 channel(s) of one image. */
+static void tv_depthwise_conv2d_dsp_0_channels2(
+    const int8_t *input, int8_t *output, const int16_t *pairs, const int32_t *words, int16_t *lines)
+{
+    for (int32_t row = 0; row < 3; row++) {
+        tv_depthwise_conv2d_dsp_0_widen2(lines + (row + 1) * 6, input + row * 12);
+    }
+    tv_depthwise_conv2d_dsp_0_rows(lines, output, pairs, words, 3);
+    tv_depthwise_conv2d_dsp_0_rows(lines + 30, output + 1, pairs + 12, words + 4, 3);
+}
 
 static void tv_depthwise_conv2d_dsp_0(
-    const int8_t *input, int8_t *output,
-    const int16_t *pairs, const int32_t *bias, const int32_t *multiplier, const int8_t *shift,
-    uint8_t *scratch)
+    const int8_t *input, int8_t *output, const int16_t *pairs, const int32_t *words, uint8_t *scratch)
 {
     int16_t *lines = (int16_t *)(void *)scratch;
-    tv_fill(lines, -128, 72);
+    tv_fill(lines, -128, 60);
     for (int32_t image = 0; image < 1; image++) {
         int32_t channel = 0;
-        for (; channel < 4; channel += 4) {
-            tv_depthwise_conv2d_dsp_0_channels4(
-                input + channel, output + channel, pairs + channel * 12, bias + channel,
-                multiplier, shift, lines);
+        for (; channel < 4; channel += 2) {
+            tv_depthwise_conv2d_dsp_0_channels2(input + channel, output + channel, pairs + channel * 12, words + channel * 4, lines);
         }
-        input += 36;
+input += 36;
         output += 36;
     }
 }
@@ -842,9 +837,7 @@ static void layer_01(uint8_t *const bank[])
         (const int8_t *)(bank[1] + 0) /* conv2d0 */,
         (int8_t *)(bank[3] + 0) /* depthwiseconv2d1 */,
         tv_golden_l01_pairs,
-        tv_golden_l01_bias,
-        tv_golden_l01_multiplier,
-        tv_golden_l01_shift,
+        tv_golden_l01_words,
         (uint8_t *)(bank[4] + 0) /* scratch */);
 }
 

@@ -33,7 +33,7 @@ extern "C" {
 #define TV_GOLDEN_BANK1_BYTES 36 /* bank1 */
 #define TV_GOLDEN_BANK2_BYTES 224 /* bank2 */
 #define TV_GOLDEN_BANK3_BYTES 36 /* bank3 */
-#define TV_GOLDEN_BANK4_BYTES 144 /* bank4 */
+#define TV_GOLDEN_BANK4_BYTES 120 /* bank4 */
 #define TV_GOLDEN_BANK5_BYTES 45 /* bank5 */
 #define TV_GOLDEN_BANK6_BYTES 32 /* bank6 */
 #define TV_GOLDEN_BANK7_BYTES 5 /* bank7 */

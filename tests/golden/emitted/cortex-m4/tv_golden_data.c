@@ -23,16 +23,8 @@ const int16_t tv_golden_l01_pairs[48] TV_ALIGNED(8) = {
     35, 67, 67, -7, 76, -114, -114, -77, 20, 44, 44, 113, -101, 109, 109, 116,
 };
 
-const int32_t tv_golden_l01_bias[4] TV_ALIGNED(8) = {
-    43843, -45313, 75558, 23793,
-};
-
-const int32_t tv_golden_l01_multiplier[1] TV_ALIGNED(8) = {
-    1374389504,
-};
-
-const int8_t tv_golden_l01_shift[1] TV_ALIGNED(8) = {
-    5,
+const int32_t tv_golden_l01_words[16] TV_ALIGNED(8) = {
+    43843, 1374389504, 176, 5, -45313, 1374389504, 176, 5, 75558, 1374389504, 176, 5, 23793, 1374389504, 176, 5,
 };
 
 const int8_t tv_golden_l02_weights[24] TV_ALIGNED(8) = {
