@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.kernels import conv2d_lanes, conv2d_mve, winograd
+from tinyvision.kernels import conv2d_lanes, conv2d_mve, pointwise, winograd
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, block_lead, diagonal, window
@@ -46,10 +46,12 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             overlap=(_element_lead(shape), None, None),
         )
         return (*conv2d_lanes.candidates(graph, op, core), portable)
-    return conv2d_mve.candidates(graph, op, core) or (
-        *winograd.candidates(graph, op, core),
-        _simd(shape, BLOCK_PIXELS),
-    )
+    vectors = conv2d_mve.candidates(graph, op, core)
+    if vectors:
+        return vectors
+    if shape.is_pointwise:
+        return pointwise.candidates(shape, core)
+    return (*winograd.candidates(graph, op, core), _simd(shape, BLOCK_PIXELS))
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
@@ -57,11 +59,14 @@ def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     assert isinstance(op, Conv2D)
     if not core.dsp or conv2d_mve.candidates(graph, op, core):
         return ()
-    return (_simd(window(graph, op), SMALL_BLOCK_PIXELS),)
+    shape = window(graph, op)
+    if shape.is_pointwise:
+        return (pointwise.thrifty(shape, core),)
+    return (_simd(shape, SMALL_BLOCK_PIXELS),)
 
 
 def _simd(shape: Window, pixels: int) -> Kernel:
-    template = "conv2d_1x1_dsp" if shape.is_pointwise else "conv2d_dsp"
+    template = "conv2d_dsp"
     return Kernel(
         template,
         template if pixels == BLOCK_PIXELS else f"{template}_x{pixels}",

@@ -43,9 +43,9 @@ class OneShift:
     shift: int
 
 
-def one_shift(graph: Graph, op: Weighted) -> OneShift | None:
-    """The constants of ``op``, or None where its clamp is not int8's range or some channel has
-    none.
+def one_shift(graph: Graph, op: Weighted, scale: int = 0) -> OneShift | None:
+    """The constants of ``op``, or None where its clamp is not int8's range or a channel has none.
+    Sums come multiplied by ``2**scale``, and the shift is ``scale`` more.
     """
     params = conv_requant(graph, op)
     lowest, highest = sum_ranges(graph, op)
@@ -54,7 +54,7 @@ def one_shift(graph: Graph, op: Weighted) -> OneShift | None:
     ]
     if op.clamp != INT8 or max(live, default=-1) >= 0:
         return None
-    if int(lowest.min()) < -(2**30) or int(highest.max()) >= 2**30:
+    if max(-int(lowest.min()), int(highest.max())) << scale >= 2**30:
         return None
     return _one_shift(
         params.multipliers,
@@ -62,6 +62,7 @@ def one_shift(graph: Graph, op: Weighted) -> OneShift | None:
         params.output_zero_point,
         tuple(lowest.tolist()),
         tuple(highest.tolist()),
+        scale,
     )
 
 
@@ -72,14 +73,15 @@ def _one_shift(
     zero_point: int,
     lowest: tuple[int, ...],
     highest: tuple[int, ...],
+    scale: int,
 ) -> OneShift | None:
     stairs = staircases(multipliers, shifts, zero_point, INT8, lowest, highest)
     right = [-s for s, multiplier in zip(shifts, multipliers, strict=True) if multiplier]
-    shift = min(min(right, default=1) - 1, 15)
+    shift = min(min(right, default=1) - 1, 12)
     columns = []
     for channel, multiplier in enumerate(multipliers):
         ideal = multiplier / 2.0 ** (-1 - shift - shifts[channel])
-        found = _fit(stairs[channel], lowest[channel], highest[channel], ideal, shift)
+        found = _fit(stairs[channel], lowest[channel], highest[channel], ideal, shift, scale)
         if found is None:
             return None
         columns.append(found)
@@ -88,24 +90,25 @@ def _one_shift(
 
 
 def _fit(
-    staircase: Array, lowest: int, highest: int, ideal: float, shift: int
+    staircase: Array, lowest: int, highest: int, ideal: float, shift: int, scale: int
 ) -> tuple[int, int, int] | None:
     """(bias, multiplier, addend) with which every sum in [lowest, highest] gives its output."""
-    outputs = np.arange(INT8[0] + 1, INT8[1] + 1, dtype=np.int64) << (shift + 32)
+    outputs = np.arange(INT8[0] + 1, INT8[1] + 1, dtype=np.int64) << (shift + scale + 32)
     reached, missed = staircase <= highest, staircase > lowest
+    at, below = staircase << scale, (staircase - 1) << scale
     for multiplier in (round(ideal) + NEAR).tolist():
         if not 0 <= multiplier < 2**31:
             continue
         # What is to be added to sum * multiplier, in units of 2**-32.
-        least = int((outputs - staircase * multiplier)[reached].max(initial=-(2**62)))
-        most = int((outputs - (staircase - 1) * multiplier - 1)[missed].min(initial=2**62))
+        least = int((outputs - at * multiplier)[reached].max(initial=-(2**62)))
+        most = int((outputs - below * multiplier - 1)[missed].min(initial=2**62))
         least, most = max(least, most + 1 - 2**32), min(most, least + 2**32 - 1)
         if most < least:
             continue
         bias = _first_multiple(multiplier, 2**32, (least - 2**31) % 2**32, (most - 2**31) % 2**32)
         if bias is not None and bias <= MOST_BIAS:
             addend = -((bias * multiplier + 2**31 - least) >> 32)
-            if _is_inside(bias, multiplier, addend, lowest, highest):
+            if _is_inside(bias, multiplier, addend, (lowest << scale, highest << scale)):
                 return bias, multiplier, addend
     return None
 
@@ -125,8 +128,8 @@ def _first_multiple(step: int, modulus: int, low: int, high: int) -> int | None:
     return None if wraps is None else -(-(low + modulus * wraps) // step)
 
 
-def _is_inside(bias: int, multiplier: int, addend: int, lowest: int, highest: int) -> bool:
+def _is_inside(bias: int, multiplier: int, addend: int, sums: tuple[int, int]) -> bool:
     """Whether nothing leaves 32 bits."""
-    ends = [value + bias for value in (lowest, highest)]
+    ends = [value + bias for value in sums]
     highs = [((end * multiplier + 2**31) >> 32) + addend for end in ends]
     return all(-(2**31) <= value < 2**31 for value in (*ends, *highs))

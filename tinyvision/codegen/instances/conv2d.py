@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvision.codegen.instances import conv2d_lanes, conv2d_mve, winograd
+from tinyvision.codegen.instances import conv2d_lanes, conv2d_mve, pointwise, winograd
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
     channel_params,
@@ -83,6 +83,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         return conv2d_lanes.build(graph, op, window_context(shape), shape, block)
     if kernel.template in ("conv2d_mve", "conv2d_1x1_mve"):
         return conv2d_mve.build(graph, op, kernel, window_context(shape), shape)
+    if kernel.template == "conv2d_1x1_dsp":
+        return pointwise.build(graph, op, kernel, shape)
     rows = weights.reshape(shape.channels, shape.taps)
     groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
     folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)
@@ -92,12 +94,9 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         "group_channels": shape.group_channels,
         "block": kernel.scratch_bytes // columns_bytes(shape, 1),
     }
-    if shape.is_pointwise:
-        context["pixels"] = shape.pixels
-    else:
-        context |= window_context(shape)
-        context |= {"input_zero_point": zero_point, "group_depth": shape.group_depth}
-        context["by_words"] = int(shape.group_depth % 4 == 0)
+    context |= window_context(shape)
+    context |= {"input_zero_point": zero_point, "group_depth": shape.group_depth}
+    context["by_words"] = int(shape.group_depth % 4 == 0)
     return Instance(
         args=(
             *tensors,
@@ -115,7 +114,7 @@ def tap_order(shape: Window) -> list[int]:
     Inputs that come by words are paired as words are widened: even bytes, then odd ones.
     """
     order = list(range(shape.taps)) + [-1] * (padded_taps(shape.taps) - shape.taps)
-    if shape.is_pointwise or shape.group_depth % 4 == 0:
+    if shape.group_depth % 4 == 0:
         for start in range(0, shape.taps - 3, 4):
             order[start + 1], order[start + 2] = start + 2, start + 1
     return order

@@ -8,13 +8,12 @@ from tinyvision.codegen.instances import depthwise_bands, depthwise_mve
 from tinyvision.codegen.instances.conv2d import window_context
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
-    folded_bias,
     pack_pairs,
     requant_context,
     requant_tables,
     wrapped,
 )
-from tinyvision.codegen.sums import sum_words
+from tinyvision.codegen.sums import sums_of
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D, Op
 from tinyvision.kernels.depthwise import (
@@ -55,20 +54,19 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     if kernel.template == "depthwise_conv2d_mve":
         return depthwise_mve.build(graph, op, context, shape)
     taps = np.moveaxis(weights[0], 2, 0)
-    sums = taps.sum(axis=(1, 2), dtype=np.int64)
-    words, sum_context = sum_words(graph, op, folded_bias(bias, sums, zero_point))
+    found = sums_of(graph, op, wrapped(bias))
     tops = np.arange(shape.output[0]) * shape.stride[0] - shape.before[0]
     inside = np.all((tops + shape.kernel[0] > 0) & (tops < shape.input[0]))
     return Instance(
         args=(
             *tensors,
             ConstArg("pairs", pack_pairs(taps, pair_starts(shape))),
-            ConstArg("words", words),
+            ConstArg("words", found.words[0].astype(np.int32)),
             ScratchArg(),
         ),
         context={
             **context,
-            **sum_context,
+            **found.context,
             "band": band_of(kernel),
             "dual": int(is_dual(kernel)),
             "line": line_elements(shape),

@@ -115,7 +115,8 @@ static void tv_conv2d_dsp_0(
 }
 
 /* DepthwiseConv2D 3x3, stride 1x1: 3x3x4 to 3x3x4. Rows of two
- * channels are widened into lines of int16, padding included: those under 3 output row(s). */
+ * channels are widened into lines of int16 less the zero point, padding included: those under 3
+ * output row(s). */
 
 /* Output rows of one channel from its lines. */
 #if defined(__ARM_FEATURE_SIMD32)
@@ -208,7 +209,7 @@ static void tv_depthwise_conv2d_dsp_0_rows(
                 acc = tv_mac(acc, from[1], weights[1]);
                 acc = tv_mac(acc, from[2], weights[3]);
             }
-            output[x * 4] = (int8_t)tv_clamp(tv_high_mul_add(acc * 2, (words)[1], (words)[2] + (acc >> 31)) >> (words)[3], -128, 127);
+            output[x * 4] = (int8_t)tv_clamp(tv_high_mul_add(acc * 2, words[1], words[2] + (acc >> 31)) >> words[3], -128, 127);
         }
         lines += 6;
         output += 12;
@@ -221,14 +222,14 @@ static void tv_depthwise_conv2d_dsp_0_rows(
 static void tv_depthwise_conv2d_dsp_0_widen2(int16_t *to, const int8_t *from)
 {
     to += 1;
-    to[0] = from[0];
-    to[30] = from[1];
+    to[0] = (int16_t)(from[0] + 128);
+    to[30] = (int16_t)(from[1] + 128);
     from += 4;
     to += 1;
     {
         const uint32_t word = tv_load2(from + 0) | tv_load2(from + 4) << 16;
-        tv_store_pair(to + 0, tv_widen_even(word));
-        tv_store_pair(to + 30, tv_widen_odd(word));
+        tv_store_pair(to + 0, tv_add_even(8388736u, word));
+        tv_store_pair(to + 30, tv_add_odd(8388736u, word));
     }
     from += 8;
     to += 2;
@@ -250,7 +251,7 @@ static void tv_depthwise_conv2d_dsp_0(
     const int8_t *input, int8_t *output, const int16_t *pairs, const int32_t *words, uint8_t *scratch)
 {
     int16_t *lines = (int16_t *)(void *)scratch;
-    tv_fill(lines, -128, 60);
+    tv_fill(lines, 0, 60);
     for (int32_t image = 0; image < 1; image++) {
         int32_t channel = 0;
         for (; channel < 4; channel += 2) {
@@ -283,211 +284,169 @@ static void tv_conv2d_1x1_dsp_0_widen4(int16_t *to, const int8_t *from)
     }
 }
 
+/* 4 pixel(s) of the channels between `stream` and `end`, two at a time, from as many columns of 4 inputs. */
 #if defined(__ARM_FEATURE_SIMD32)
-/* 4 pixels of 4 channels from as many columns of 4 inputs, two channels at a time. */
-__attribute__((naked, noinline)) static void tv_conv2d_1x1_dsp_0_pairs(
+__attribute__((naked, noinline)) static void tv_conv2d_1x1_dsp_0_dot4(
     TV_UNUSED const int16_t *columns, TV_UNUSED int8_t *output,
-    TV_UNUSED const int8_t *weights, TV_UNUSED const int32_t *params)
+    TV_UNUSED const int32_t *stream, TV_UNUSED const int32_t *end)
 {
     __asm__ volatile(
         "push {r4-r11, lr}\n"
-        "sub sp, #20\n"
-        "str r0, [sp, #0]\n" /* columns */
-        "str r1, [sp, #4]\n" /* output */
-        "str r3, [sp, #8]\n" /* params */
-        "add r0, #0\n"
-        "str r0, [sp, #12]\n" /* end of the columns that the loop reads */
-        "add r1, #4\n"
-        "str r1, [sp, #16]\n" /* end of the first pixel's outputs */
-        "mov r1, r2\n"
+        "sub sp, #16\n"
+        "sub r0, r0, #4\n"
+        "sub r3, r3, #4\n"
+        "stm sp, {r0, r1}\n"
+        "str r3, [sp, #8]\n"
+        "sub r1, r2, #4\n"
+        ".balign 4\n"
     "1:\n" /* two channels */
-        "ldr r3, [sp, #8]\n"
-        "ldr r2, [sp, #0]\n"
-        "ldr r4, [r3, #0]\n"
-        "ldr r8, [r3, #16]\n"
-        "mov r5, r4\n"
-        "mov r6, r4\n"
-        "mov r7, r4\n"
-        "mov r9, r8\n"
-        "mov r10, r8\n"
-        "mov r11, r8\n"
-        "ldr r12, [r1, #0]\n"
-        "ldr r0, [r2, #0]\n"
-        "ldr r3, [r2, #4]\n"
+        "ldr.w r2, [sp, #0]\n"
+        "ldr.w r7, [r1, #4]\n"
+        "ldr.w r11, [r1, #8]!\n"
+        "ldr.w r12, [r1, #4]\n"
+        "ldr.w r0, [r2, #4]\n"
+        "ldr.w r3, [r2, #8]\n"
         "sxtb16 lr, r12\n"
-        "sxtb16 r12, r12, ror #8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r5, lr, r3, r5\n"
-        "smlad r9, r12, r3, r9\n"
-        "ldr r0, [r2, #8]\n"
-        "ldr r3, [r2, #12]\n"
-        "smlad r6, lr, r0, r6\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r7, lr, r3, r7\n"
+        "smlad r8, r12, r0, r11\n"
+        "smlad r4, lr, r0, r7\n"
+        "smlad r9, r12, r3, r11\n"
+        "smlad r5, lr, r3, r7\n"
+        "ldr.w r0, [r2, #12]\n"
+        "ldr.w r3, [r2, #16]\n"
+        "smlad r10, r12, r0, r11\n"
+        "smlad r6, lr, r0, r7\n"
         "smlad r11, r12, r3, r11\n"
-        "ldr r12, [r1, #4]\n"
-        "ldr r0, [r2, #16]\n"
-        "ldr r3, [r2, #20]\n"
+        "smlad r7, lr, r3, r7\n"
+        "ldr.w r12, [r1, #8]!\n"
+        "ldr.w r0, [r2, #20]\n"
+        "ldr.w r3, [r2, #24]\n"
         "sxtb16 lr, r12\n"
-        "sxtb16 r12, r12, ror #8\n"
-        "smlad r4, lr, r0, r4\n"
         "smlad r8, r12, r0, r8\n"
-        "smlad r5, lr, r3, r5\n"
+        "smlad r4, lr, r0, r4\n"
         "smlad r9, r12, r3, r9\n"
-        "ldr r0, [r2, #24]\n"
-        "ldr r3, [r2, #28]\n"
-        "smlad r6, lr, r0, r6\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #28]\n"
+        "ldr.w r3, [r2, #32]\n"
         "smlad r10, r12, r0, r10\n"
-        "smlad r7, lr, r3, r7\n"
+        "smlad r6, lr, r0, r6\n"
         "smlad r11, r12, r3, r11\n"
-        "add r1, #8\n"
-        "ldr r2, [sp, #8]\n"
-        "ldr r0, [sp, #4]\n"
-        "ldr r3, [r2, #4]\n"
-        "ldr r12, [r2, #8]\n"
-        "ldr lr, [r2, #12]\n"
-        "add r2, r12, r4, asr #31\n"
-        "lsl r4, r4, #1\n"
-        "smmlar r4, r4, r3, r2\n"
-        "asr r4, r4, lr\n"
+        "smlad r7, lr, r3, r7\n"
+        "sub.w r8, r8, r4\n"
+        "sub.w r9, r9, r5\n"
+        "sub.w r10, r10, r6\n"
+        "sub.w r11, r11, r7\n"
+        "asr.w r8, r8, #8\n"
+        "asr.w r9, r9, #8\n"
+        "asr.w r10, r10, #8\n"
+        "asr.w r11, r11, #8\n"
+        "ldrd r3, r12, [r1, #4]\n"
+        "add.w r12, r12, r4, asr #31\n"
+        "lsl.w r4, r4, #1\n"
+        "smmlar r4, r4, r3, r12\n"
+        "ldr.w r12, [r1, #8]\n"
+        "add.w r12, r12, r5, asr #31\n"
+        "lsl.w r5, r5, #1\n"
+        "smmlar r5, r5, r3, r12\n"
+        "ldr.w r12, [r1, #8]\n"
+        "add.w r12, r12, r6, asr #31\n"
+        "lsl.w r6, r6, #1\n"
+        "smmlar r6, r6, r3, r12\n"
+        "ldr.w r12, [r1, #8]\n"
+        "add.w r12, r12, r7, asr #31\n"
+        "lsl.w r7, r7, #1\n"
+        "smmlar r7, r7, r3, r12\n"
+        "ldr.w r3, [r1, #20]\n"
+        "asr.w r4, r4, r3\n"
         "ssat r4, #8, r4\n"
-        "strb r4, [r0, #0]\n"
-        "add r2, r12, r5, asr #31\n"
-        "lsl r5, r5, #1\n"
-        "smmlar r5, r5, r3, r2\n"
-        "asr r5, r5, lr\n"
+        "asr.w r5, r5, r3\n"
         "ssat r5, #8, r5\n"
-        "strb r5, [r0, #5]\n"
-        "add r2, r12, r6, asr #31\n"
-        "lsl r6, r6, #1\n"
-        "smmlar r6, r6, r3, r2\n"
-        "asr r6, r6, lr\n"
+        "asr.w r6, r6, r3\n"
         "ssat r6, #8, r6\n"
-        "strb r6, [r0, #10]\n"
-        "add r2, r12, r7, asr #31\n"
-        "lsl r7, r7, #1\n"
-        "smmlar r7, r7, r3, r2\n"
-        "asr r7, r7, lr\n"
+        "asr.w r7, r7, r3\n"
         "ssat r7, #8, r7\n"
-        "strb r7, [r0, #15]\n"
-        "ldr r2, [sp, #8]\n"
-        "ldr r3, [r2, #20]\n"
-        "ldr r12, [r2, #24]\n"
-        "ldr lr, [r2, #28]\n"
-        "add r2, #32\n"
-        "str r2, [sp, #8]\n"
-        "add r2, r12, r8, asr #31\n"
-        "lsl r8, r8, #1\n"
-        "smmlar r8, r8, r3, r2\n"
-        "asr r8, r8, lr\n"
+        "ldrd r3, r12, [r1, #12]\n"
+        "add.w r12, r12, r8, asr #31\n"
+        "lsl.w r8, r8, #1\n"
+        "smmlar r8, r8, r3, r12\n"
+        "ldr.w r12, [r1, #16]\n"
+        "add.w r12, r12, r9, asr #31\n"
+        "lsl.w r9, r9, #1\n"
+        "smmlar r9, r9, r3, r12\n"
+        "ldr.w r12, [r1, #16]\n"
+        "add.w r12, r12, r10, asr #31\n"
+        "lsl.w r10, r10, #1\n"
+        "smmlar r10, r10, r3, r12\n"
+        "ldr.w r12, [r1, #16]\n"
+        "add.w r12, r12, r11, asr #31\n"
+        "lsl.w r11, r11, #1\n"
+        "smmlar r11, r11, r3, r12\n"
+        "ldr.w r3, [r1, #24]\n"
+        "asr.w r8, r8, r3\n"
         "ssat r8, #8, r8\n"
-        "strb r8, [r0, #1]\n"
-        "add r2, r12, r9, asr #31\n"
-        "lsl r9, r9, #1\n"
-        "smmlar r9, r9, r3, r2\n"
-        "asr r9, r9, lr\n"
+        "asr.w r9, r9, r3\n"
         "ssat r9, #8, r9\n"
-        "strb r9, [r0, #6]\n"
-        "add r2, r12, r10, asr #31\n"
-        "lsl r10, r10, #1\n"
-        "smmlar r10, r10, r3, r2\n"
-        "asr r10, r10, lr\n"
+        "asr.w r10, r10, r3\n"
         "ssat r10, #8, r10\n"
-        "strb r10, [r0, #11]\n"
-        "add r2, r12, r11, asr #31\n"
-        "lsl r11, r11, #1\n"
-        "smmlar r11, r11, r3, r2\n"
-        "asr r11, r11, lr\n"
+        "asr.w r11, r11, r3\n"
         "ssat r11, #8, r11\n"
-        "strb r11, [r0, #16]\n"
-        "add r0, #2\n"
-        "str r0, [sp, #4]\n"
-        "ldr r2, [sp, #16]\n"
-        "cmp r0, r2\n"
-        "bne 1b\n"
-        "add sp, #20\n"
+"ldr.w r0, [sp, #4]\n"
+        "ldr.w r3, [sp, #8]\n"
+        "add.w r1, r1, #24\n"
+        "strb.w r4, [r0, #0]\n"
+        "strb.w r8, [r0, #1]\n"
+        "strb.w r5, [r0, #5]\n"
+        "strb.w r9, [r0, #6]\n"
+        "strb.w r6, [r0, #10]\n"
+        "strb.w r10, [r0, #11]\n"
+        "strb.w r7, [r0, #15]\n"
+        "strb.w r11, [r0, #16]\n"
+        "add.w r0, r0, #2\n"
+        "cmp.w r1, r3\n"
+        "str.w r0, [sp, #4]\n"
+        "bne.w 1b\n"
+        "add sp, #16\n"
         "pop {r4-r11, pc}\n");
 }
 #else
-static void tv_conv2d_1x1_dsp_0_pairs(
-    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
+static void tv_conv2d_1x1_dsp_0_dot4(
+    const int16_t *columns, int8_t *output, const int32_t *stream, const int32_t *end)
 {
-    for (int32_t channel = 0; channel < 4; channel += 2) {
-        int32_t acc_0_0 = params[0];
-        int32_t acc_0_1 = params[0];
-        int32_t acc_0_2 = params[0];
-        int32_t acc_0_3 = params[0];
-        int32_t acc_1_0 = params[4];
-        int32_t acc_1_1 = params[4];
-        int32_t acc_1_2 = params[4];
-        int32_t acc_1_3 = params[4];
+    for (; stream != end; stream += 10) {
+        int32_t a_0 = stream[0], b_0 = stream[1];
+        int32_t a_1 = stream[0], b_1 = stream[1];
+        int32_t a_2 = stream[0], b_2 = stream[1];
+        int32_t a_3 = stream[0], b_3 = stream[1];
         const int16_t *x = columns;
-        for (int32_t pair = 0; pair < 2; pair++) {
-            const uint32_t word = tv_load4(weights);
-            const uint32_t w_0 = tv_widen_even(word), w_1 = tv_widen_odd(word);
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(w_1, x_0, acc_1_0);
-            const uint32_t x_1 = tv_load_pair(x + 2);
-            acc_0_1 = tv_mac_pairs(w_0, x_1, acc_0_1);
-            acc_1_1 = tv_mac_pairs(w_1, x_1, acc_1_1);
-            const uint32_t x_2 = tv_load_pair(x + 4);
-            acc_0_2 = tv_mac_pairs(w_0, x_2, acc_0_2);
-            acc_1_2 = tv_mac_pairs(w_1, x_2, acc_1_2);
-            const uint32_t x_3 = tv_load_pair(x + 6);
-            acc_0_3 = tv_mac_pairs(w_0, x_3, acc_0_3);
-            acc_1_3 = tv_mac_pairs(w_1, x_3, acc_1_3);
-            weights += 4;
+        for (int32_t t = 2; t < 4; t++) {
+            const uint32_t word = (uint32_t)stream[t], low = tv_widen_even(word), high = word;
+            a_0 = tv_mac_pairs(low, tv_load_pair(x + 0), a_0);
+            b_0 = tv_mac_pairs(high, tv_load_pair(x + 0), b_0);
+            a_1 = tv_mac_pairs(low, tv_load_pair(x + 2), a_1);
+            b_1 = tv_mac_pairs(high, tv_load_pair(x + 2), b_1);
+            a_2 = tv_mac_pairs(low, tv_load_pair(x + 4), a_2);
+            b_2 = tv_mac_pairs(high, tv_load_pair(x + 4), b_2);
+            a_3 = tv_mac_pairs(low, tv_load_pair(x + 6), a_3);
+            b_3 = tv_mac_pairs(high, tv_load_pair(x + 6), b_3);
             x += 8;
         }
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
-        output[5 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_1 >> 31)) >> (params + 0)[3], -128, 127);
-        output[10 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_2 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_2 >> 31)) >> (params + 0)[3], -128, 127);
-        output[15 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_3 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_3 >> 31)) >> (params + 0)[3], -128, 127);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_0 >> 31)) >> (params + 4)[3], -128, 127);
-        output[5 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_1 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_1 >> 31)) >> (params + 4)[3], -128, 127);
-        output[10 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_2 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_2 >> 31)) >> (params + 4)[3], -128, 127);
-        output[15 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_3 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_3 >> 31)) >> (params + 4)[3], -128, 127);
-        params += 8;
+        const int32_t *factors = stream + 4;
+        b_0 = (int32_t)((uint32_t)b_0 - (uint32_t)a_0) >> 8;
+        output[0] = (int8_t)tv_clamp(tv_high_mul_add(a_0 * 2, factors[0], factors[1] + (a_0 >> 31)) >> factors[4], -128, 127);
+        output[1] = (int8_t)tv_clamp(tv_high_mul_add(b_0 * 2, factors[2], factors[3] + (b_0 >> 31)) >> factors[5], -128, 127);
+        b_1 = (int32_t)((uint32_t)b_1 - (uint32_t)a_1) >> 8;
+        output[5] = (int8_t)tv_clamp(tv_high_mul_add(a_1 * 2, factors[0], factors[1] + (a_1 >> 31)) >> factors[4], -128, 127);
+        output[6] = (int8_t)tv_clamp(tv_high_mul_add(b_1 * 2, factors[2], factors[3] + (b_1 >> 31)) >> factors[5], -128, 127);
+        b_2 = (int32_t)((uint32_t)b_2 - (uint32_t)a_2) >> 8;
+        output[10] = (int8_t)tv_clamp(tv_high_mul_add(a_2 * 2, factors[0], factors[1] + (a_2 >> 31)) >> factors[4], -128, 127);
+        output[11] = (int8_t)tv_clamp(tv_high_mul_add(b_2 * 2, factors[2], factors[3] + (b_2 >> 31)) >> factors[5], -128, 127);
+        b_3 = (int32_t)((uint32_t)b_3 - (uint32_t)a_3) >> 8;
+        output[15] = (int8_t)tv_clamp(tv_high_mul_add(a_3 * 2, factors[0], factors[1] + (a_3 >> 31)) >> factors[4], -128, 127);
+        output[16] = (int8_t)tv_clamp(tv_high_mul_add(b_3 * 2, factors[2], factors[3] + (b_3 >> 31)) >> factors[5], -128, 127);
+        output += 2;
     }
 }
 #endif
 
-/* 4 pixel(s) of 5 channels from as many columns of 4 inputs. */
-static TV_NOINLINE void tv_conv2d_1x1_dsp_0_dot4(
-    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
-{
-    tv_conv2d_1x1_dsp_0_pairs(columns, output, weights, params);
-    weights += 16;
-    params += 16;
-    for (int32_t channel = 4; channel < 5; channel += 1) {
-        int32_t acc_0_0 = params[0];
-        int32_t acc_0_1 = params[0];
-        int32_t acc_0_2 = params[0];
-        int32_t acc_0_3 = params[0];
-        const int16_t *x = columns;
-        for (int32_t pair = 0; pair < 2; pair++) {
-            const uint32_t word = tv_load4(weights);
-            const uint32_t w_0 = tv_widen_even(word);
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
-            const uint32_t x_1 = tv_load_pair(x + 2);
-            acc_0_1 = tv_mac_pairs(w_0, x_1, acc_0_1);
-            const uint32_t x_2 = tv_load_pair(x + 4);
-            acc_0_2 = tv_mac_pairs(w_0, x_2, acc_0_2);
-            const uint32_t x_3 = tv_load_pair(x + 6);
-            acc_0_3 = tv_mac_pairs(w_0, x_3, acc_0_3);
-            weights += 4;
-            x += 8;
-        }
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
-        output[5 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_1 >> 31)) >> (params + 0)[3], -128, 127);
-        output[10 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_2 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_2 >> 31)) >> (params + 0)[3], -128, 127);
-        output[15 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_3 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_3 >> 31)) >> (params + 0)[3], -128, 127);
-        params += 4;
-    }
-}
 
 /* The inputs of 1 pixel(s), widened side by side. */
 static void tv_conv2d_1x1_dsp_0_widen1(int16_t *to, const int8_t *from)
@@ -501,55 +460,100 @@ static void tv_conv2d_1x1_dsp_0_widen1(int16_t *to, const int8_t *from)
     }
 }
 
-/* 1 pixel(s) of 5 channels from as many columns of 4 inputs. */
-static TV_NOINLINE void tv_conv2d_1x1_dsp_0_dot1(
-    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
+/* 1 pixel(s) of the channels between `stream` and `end`, two at a time, from as many columns of 4 inputs. */
+#if defined(__ARM_FEATURE_SIMD32)
+__attribute__((naked, noinline)) static void tv_conv2d_1x1_dsp_0_dot1(
+    TV_UNUSED const int16_t *columns, TV_UNUSED int8_t *output,
+    TV_UNUSED const int32_t *stream, TV_UNUSED const int32_t *end)
 {
-    for (int32_t channel = 0; channel < 4; channel += 2) {
-        int32_t acc_0_0 = params[0];
-        int32_t acc_1_0 = params[4];
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #16\n"
+        "sub r0, r0, #4\n"
+        "sub r3, r3, #4\n"
+        "stm sp, {r0, r1}\n"
+        "str r3, [sp, #8]\n"
+        "sub r1, r2, #4\n"
+        ".balign 4\n"
+    "1:\n" /* two channels */
+        "ldr.w r2, [sp, #0]\n"
+        "ldr.w r4, [r1, #4]\n"
+        "ldr.w r8, [r1, #8]!\n"
+        "ldr.w r12, [r1, #4]\n"
+        "ldr.w r0, [r2, #4]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "ldr.w r12, [r1, #8]!\n"
+        "ldr.w r0, [r2, #20]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "sub.w r8, r8, r4\n"
+        "asr.w r8, r8, #8\n"
+        "ldrd r3, r12, [r1, #4]\n"
+        "add.w r12, r12, r4, asr #31\n"
+        "lsl.w r4, r4, #1\n"
+        "smmlar r4, r4, r3, r12\n"
+        "ldr.w r3, [r1, #20]\n"
+        "asr.w r4, r4, r3\n"
+        "ssat r4, #8, r4\n"
+        "ldrd r3, r12, [r1, #12]\n"
+        "add.w r12, r12, r8, asr #31\n"
+        "lsl.w r8, r8, #1\n"
+        "smmlar r8, r8, r3, r12\n"
+        "ldr.w r3, [r1, #24]\n"
+        "asr.w r8, r8, r3\n"
+        "ssat r8, #8, r8\n"
+"ldr.w r0, [sp, #4]\n"
+        "ldr.w r3, [sp, #8]\n"
+        "add.w r1, r1, #24\n"
+        "strb.w r4, [r0, #0]\n"
+        "strb.w r8, [r0, #1]\n"
+        "add.w r0, r0, #2\n"
+        "cmp.w r1, r3\n"
+        "str.w r0, [sp, #4]\n"
+        "bne.w 1b\n"
+        "add sp, #16\n"
+        "pop {r4-r11, pc}\n");
+}
+#else
+static void tv_conv2d_1x1_dsp_0_dot1(
+    const int16_t *columns, int8_t *output, const int32_t *stream, const int32_t *end)
+{
+    for (; stream != end; stream += 10) {
+        int32_t a_0 = stream[0], b_0 = stream[1];
         const int16_t *x = columns;
-        for (int32_t pair = 0; pair < 2; pair++) {
-            const uint32_t word = tv_load4(weights);
-            const uint32_t w_0 = tv_widen_even(word), w_1 = tv_widen_odd(word);
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(w_1, x_0, acc_1_0);
-            weights += 4;
+        for (int32_t t = 2; t < 4; t++) {
+            const uint32_t word = (uint32_t)stream[t], low = tv_widen_even(word), high = word;
+            a_0 = tv_mac_pairs(low, tv_load_pair(x + 0), a_0);
+            b_0 = tv_mac_pairs(high, tv_load_pair(x + 0), b_0);
             x += 8;
         }
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, (params + 4)[1], (params + 4)[2] + (acc_1_0 >> 31)) >> (params + 4)[3], -128, 127);
-        params += 8;
-    }
-    for (int32_t channel = 4; channel < 5; channel += 1) {
-        int32_t acc_0_0 = params[0];
-        const int16_t *x = columns;
-        for (int32_t pair = 0; pair < 2; pair++) {
-            const uint32_t word = tv_load4(weights);
-            const uint32_t w_0 = tv_widen_even(word);
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
-            weights += 4;
-            x += 8;
-        }
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2] + (acc_0_0 >> 31)) >> (params + 0)[3], -128, 127);
-        params += 4;
+        const int32_t *factors = stream + 4;
+        b_0 = (int32_t)((uint32_t)b_0 - (uint32_t)a_0) >> 8;
+        output[0] = (int8_t)tv_clamp(tv_high_mul_add(a_0 * 2, factors[0], factors[1] + (a_0 >> 31)) >> factors[4], -128, 127);
+        output[1] = (int8_t)tv_clamp(tv_high_mul_add(b_0 * 2, factors[2], factors[3] + (b_0 >> 31)) >> factors[5], -128, 127);
+        output += 2;
     }
 }
+#endif
+
 
 static void tv_conv2d_1x1_dsp_0(
-    const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *params, uint8_t *scratch)
+    const int8_t *input, int8_t *output, const int32_t *stream, uint8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
     for (int32_t block = 0; block < 2; block++) {
         tv_conv2d_1x1_dsp_0_widen4(columns, input);
-        tv_conv2d_1x1_dsp_0_dot4(columns, output, weights, params);
+        tv_conv2d_1x1_dsp_0_dot4(columns, output, stream, stream + 10);
+        tv_conv2d_1x1_dsp_0_dot4(columns, output + 1, stream + 10, stream + 30);
         input += 16;
         output += 20;
     }
     tv_conv2d_1x1_dsp_0_widen1(columns, input);
-    tv_conv2d_1x1_dsp_0_dot1(columns, output, weights, params);
+    tv_conv2d_1x1_dsp_0_dot1(columns, output, stream, stream + 10);
+    tv_conv2d_1x1_dsp_0_dot1(columns, output + 1, stream + 10, stream + 30);
 }
 
 /* Four outputs at a time, up to `end`, from 48 inputs. */
@@ -847,8 +851,7 @@ static void layer_02(uint8_t *const bank[])
     tv_conv2d_1x1_dsp_0(
         (const int8_t *)(bank[3] + 0) /* depthwiseconv2d1 */,
         (int8_t *)(bank[5] + 0) /* conv2d2 */,
-        tv_golden_l02_weights,
-        tv_golden_l02_params,
+        tv_golden_l02_stream,
         (uint8_t *)(bank[6] + 0) /* scratch */);
 }
 

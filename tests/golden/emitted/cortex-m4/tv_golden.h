@@ -35,7 +35,7 @@ extern "C" {
 #define TV_GOLDEN_BANK3_BYTES 36 /* bank3 */
 #define TV_GOLDEN_BANK4_BYTES 120 /* bank4 */
 #define TV_GOLDEN_BANK5_BYTES 45 /* bank5 */
-#define TV_GOLDEN_BANK6_BYTES 32 /* bank6 */
+#define TV_GOLDEN_BANK6_BYTES 40 /* bank6 */
 #define TV_GOLDEN_BANK7_BYTES 5 /* bank7 */
 #define TV_GOLDEN_BANK8_BYTES 96 /* bank8 */
 #define TV_GOLDEN_LAYERS 4
