@@ -2,7 +2,7 @@
 
 Usage: python bench/distillation.py [--data shapes] [--seeds 5] [--kinds response feature relation]
 
-Minutes on two cores. The same command gives the same figures; docs/training.md states them.
+Minutes on two cores. The same command gives the same figures.
 """
 
 from __future__ import annotations
