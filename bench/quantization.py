@@ -4,7 +4,7 @@ Trains a small network of inverted residuals on scikit-learn's digits, then scal
 and what reads them down, which changes nothing in float: between layers, where cross-layer
 equalisation can find it, and in the residual stream, where it cannot. Few steps are left for all
 other channels then. Accuracies are of ``ir.reference`` on the converted file. Seeded; a few minutes
-on 2 cores. Usage: python -m bench.quantization [--seeds 3] [--factor 24] [--json FILE]
+on 2 cores. Usage: python -m bench.quantization [--seeds 3] [--factor 24] [--ways qat]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -113,7 +113,8 @@ def train(model: keras.Model, images, targets, epochs: int, rate: float, seed: i
     model.fit(images, targets, batch_size=BATCH, epochs=epochs, verbose=0)
 
 
-def rows(seed: int, factor: float) -> Iterator[tuple[str, float]]:
+def rows(seed: int, factor: float, wanted: str) -> Iterator[tuple[str, float]]:
+    """Accuracies by name; of the ways to int8 those whose name has ``wanted`` in it."""
     data = load("digits", Preprocess(SIZE, SIZE, 1))
     images, labels = real_values(data.train.images), data.train.labels
     some = images[:CALIBRATION]
@@ -121,37 +122,46 @@ def rows(seed: int, factor: float) -> Iterator[tuple[str, float]]:
     model = network()
     train(model, images, labels, EPOCHS, 4e-3, seed)
     yield "float", accuracy_float(model, data.test)
-    yield "ptq minmax, before the outliers", accuracy_int8(ptq(model, some), data.test)
+    yield "ptq minmax before the outliers", accuracy_int8(ptq(model, some), data.test)
     add_outliers(model, factor, seed)
-    yield "float, with the outliers", accuracy_float(model, data.test)
-    for method in ("minmax", "percentile", "mse"):
-        yield f"ptq {method}", accuracy_int8(ptq(model, some, method), data.test)
-    for correction in ("equalize", "bias_correction", "adaround"):
-        file = ptq(model, some, **{correction: True})
-        yield f"ptq minmax, {correction}", accuracy_int8(file, data.test)
-    everything = {"equalize": True, "bias_correction": True, "adaround": True}
-    yield "ptq mse, all three", accuracy_int8(ptq(model, some, "mse", **everything), data.test)
+    yield "float with the outliers", accuracy_float(model, data.test)
     teacher = keras.ops.convert_to_numpy(keras.ops.softmax(model(images)))
-    for name, targets, options in (
-        ("qat", labels, {}),
-        ("qat, distilled from float", teacher, {}),
-        ("qat, equalize", labels, {"equalize": True}),
-    ):
+
+    def trained(targets: np.ndarray, **options: bool) -> bytes:
         aware = qat(model, some, **options)
         train(aware, images, targets, QAT_EPOCHS, 4e-3, seed)
-        yield name, accuracy_int8(convert(aware), data.test)
+        return convert(aware)
+
+    ways: dict[str, Callable[[], bytes]] = {
+        "ptq minmax": lambda: ptq(model, some),
+        "ptq percentile": lambda: ptq(model, some, "percentile"),
+        "ptq mse": lambda: ptq(model, some, "mse"),
+        "ptq equalize": lambda: ptq(model, some, equalize=True),
+        "ptq bias-correction": lambda: ptq(model, some, bias_correction=True),
+        "ptq adaround": lambda: ptq(model, some, adaround=True),
+        "ptq mse, all three": lambda: ptq(
+            model, some, "mse", equalize=True, bias_correction=True, adaround=True
+        ),
+        "qat": lambda: trained(labels),
+        "qat distilled from float": lambda: trained(teacher),
+        "qat equalize": lambda: trained(labels, equalize=True),
+    }
+    for name, way in ways.items():
+        if wanted in name:
+            yield name, accuracy_int8(way(), data.test)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--factor", type=float, default=24.0)
+    parser.add_argument("--ways", default="", help="only those with this in their name")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     found: dict[str, list[float]] = {}
     start = time.monotonic()
     for seed in range(options.seeds):
-        for name, accuracy in rows(seed, options.factor):
+        for name, accuracy in rows(seed, options.factor, options.ways):
             found.setdefault(name, []).append(accuracy)
             print(f"seed {seed}  {accuracy:7.2%}  {name}", flush=True)
     print(f"\nmean of {options.seeds} seeds, {time.monotonic() - start:.0f} s")

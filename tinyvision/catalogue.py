@@ -150,7 +150,7 @@ def _model_path(name: str) -> Path:
     TensorFlow's version.
     """
     code = [PACKAGE / "zoo" / "blocks.py", PACKAGE / "zoo" / "describe.py"]
-    code += [PACKAGE / "train" / "quantization" / f"{part}.py" for part in ("convert", "ptq")]
+    code += sorted((PACKAGE / "train" / "quantization").glob("*.py"))
     try:
         tensorflow = version("tensorflow")
     except PackageNotFoundError:
