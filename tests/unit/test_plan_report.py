@@ -18,6 +18,8 @@ from tinyvision import schedule
 from tinyvision.ir.macs import graph_macs
 from tinyvision.report import plan_html, plan_svg, print_build, print_plan, print_profile
 from tinyvision.report import profile_html as make_profile_html
+from tinyvision.report.segment_map import segment_maps
+from tinyvision.report.segment_svg import segment_svgs
 from tinyvision.report.text import count_text, shape_text, short_name, size_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,6 +37,32 @@ def planned():
     plan = schedule.plan(graph, target, candidates=candidates, macs_original=graph_macs(graph))
     assert all(bank.used_bytes for bank in plan.banks)
     return graph, plan, target
+
+
+@pytest.mark.parametrize("kind", ["patch", "stream"])
+def test_segments_are_drawn(planned, kind):
+    """Each tensor once, to scale; in a patch with the tile in the middle and the grid of tiles."""
+    graph, _, target = planned
+    options = {"patches": (3, 3)} if kind == "patch" else {}
+    plan = schedule.plan(graph, target, macs_original=0, schedule=kind, **options)
+    drawn = [s for s in plan.segments if s.kind == kind]
+    pictures = list(segment_maps(graph, plan))
+    assert drawn and len(pictures) == len(drawn) == len(segment_svgs(graph, plan))
+    for segment, picture in zip(drawn, pictures, strict=True):
+        steps = plan.steps[segment.first_step : segment.last_step + 1]
+        names = {name for step in steps for name in (*step.inputs, *step.outputs)}
+        assert len(picture.sheets) == len([n for n in names if len(graph.tensor(n).shape) == 4])
+        for sheet in picture.sheets:
+            whole, *inside = sheet.areas
+            for area in inside:
+                assert whole.x <= area.x + 0.01
+                assert area.x + area.width <= whole.x + whole.width + 2
+                assert area.y + area.height <= whole.y + whole.height + 2
+        if kind == "patch":
+            assert sum(len(sheet.cuts) for sheet in picture.sheets) == 9
+    assert plan_html(graph, plan, target).count('class="tv-segment"') == len(drawn)
+    for text in segment_svgs(graph, plan):
+        ElementTree.fromstring(text)
 
 
 @pytest.fixture

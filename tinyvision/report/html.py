@@ -16,6 +16,7 @@ from tinyvision import __version__
 from tinyvision.ir.graph import Graph
 from tinyvision.report.plan_svg import plan_svg
 from tinyvision.report.render import render
+from tinyvision.report.segment_svg import segment_svgs
 from tinyvision.report.text import count_text, shape_text, short_name, size_text
 from tinyvision.schedule.plan import Plan
 from tinyvision.target.board import Board
@@ -210,5 +211,6 @@ def _page(
         rows=rows,
         sources=sorted({figure.source for figure in figures} | {c.source for c in columns}),
         map=Markup(plan_svg(graph, plan, board)),
+        segments=[Markup(picture) for picture in segment_svgs(graph, plan)],
         version=__version__,
     )
