@@ -7,7 +7,7 @@ import logging
 import keras
 import numpy as np
 
-from tinyvision.errors import UnsupportedError
+from tinyvision.errors import ModelError
 from tinyvision.ir.types import Array
 from tinyvision.train.quantization.convert import int8_file
 from tinyvision.train.quantization.images import PIXELS, checked_images
@@ -29,11 +29,12 @@ def ptq(
     ``corrections``: as ``qat`` takes them. ``input_range`` fixes the input's quantization, by
     default such that int8 = pixel - 128; None takes the range of ``images``. UserError for images
     that do not suit the network or lie outside of that range. A network with layers that ``qat``
-    does not know is left to TensorFlow's own calibration by minimum and maximum.
+    does not know, or ranges that the converter refuses, is left to TensorFlow's own calibration by
+    minimum and maximum.
     """
     try:
         return convert(qat(model, images, calibration, input_range, **corrections))
-    except UnsupportedError as error:
+    except ModelError as error:
         if calibration != "minmax" or any(corrections.values()):
             raise
         log.warning("%s; TensorFlow calibrates instead", error)
