@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
+from tinyvision.codegen.packing import requant_context
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D
 from tinyvision.kernels.depthwise_mve import (
@@ -15,6 +16,7 @@ from tinyvision.kernels.depthwise_mve import (
     positions,
     stream,
 )
+from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window
 
 CHANNEL_BYTES = 4
@@ -24,7 +26,7 @@ CHANNEL_BYTES = 4
 def build(
     graph: Graph, op: DepthwiseConv2D, context: Mapping[str, Value], shape: Window
 ) -> Instance:
-    """``context``: requantization, geometry, zero point."""
+    """``context``: geometry and the input's zero point."""
     advance = shape.stride[1] * pitch(shape)
     return Instance(
         args=(
@@ -34,6 +36,7 @@ def build(
             ScratchArg(),
         ),
         context={
+            **requant_context(requantization(graph, op)),
             **context,
             "columns": columns(shape),
             "kept": kept_rows(shape),
