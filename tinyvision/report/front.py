@@ -64,8 +64,9 @@ def front_json(plans: Sequence[Plan]) -> dict[str, Any]:
 
 def front_table(plans: Sequence[Plan]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    # The segments give way, not the figures.
     for title in ("RAM", "with input", "cycles", "ms", "recompute"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True, min_width=max(len(title), 8))
     table.add_column("operators by segment", overflow="ellipsis", no_wrap=True)
     for plan in plans:
         table.add_row(
