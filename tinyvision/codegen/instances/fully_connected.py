@@ -68,6 +68,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "channels": channels,
                 "rows": rows,
                 "dual": int(dual),
+                "ahead": fully_connected_halves.AHEAD_BYTES if dual else 0,
                 "wide": int(wide),
                 "first_words": first_words,
             },
