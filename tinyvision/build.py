@@ -47,7 +47,7 @@ class Compiled:
     graph: Graph
     plan: Plan
     board: Board
-    goal: str = "speed"
+    goal: str = "memory"
 
     def emit(self) -> dict[str, str]:
         """The generated library: relative path to text."""
@@ -98,7 +98,7 @@ def plan(
     input_rows: bool = True,
     patches: tuple[int, int] | None = None,
     flash_limit: int | None = None,
-    goal: str = "speed",
+    goal: str = "memory",
     candidates: CandidatesOf = choose.candidates,
     latency_ms: float | None = None,
 ) -> Compiled:
@@ -107,9 +107,10 @@ def plan(
     ``input_rows``: a streaming schedule may take the input row by row (``push_rows`` in the
     generated code) instead of keeping it in memory. ``patches``: rows and columns of tiles of the
     schedule "patch", or None for those that need least memory. ``flash_limit``: bytes of the
-    board's flash that the firmware may take. ``goal``: one of ``kernels.prefer.GOALS``.
-    ``candidates``: the kernels to choose from, fastest first. ``latency_ms``: the smallest plan of
-    any kind that is estimated to take no longer.
+    board's flash that the firmware may take. ``goal``: one of ``kernels.prefer.GOALS``; "speed"
+    takes what memory there is in the board's first bank. ``candidates``: the kernels to choose
+    from, fastest first. ``latency_ms``: the smallest plan of any kind that is estimated to take no
+    longer.
     """
     if goal not in GOALS:
         raise UserError(f"nothing is optimised for {goal!r}", hint=f"Take {', '.join(GOALS)}.")
@@ -118,17 +119,24 @@ def plan(
     if flash_limit is not None:
         target = replace(target, flash_bytes=min(target.flash_bytes, flash_limit))
     graph = passes.run(loaded.graph)
-    planned = schedule.plan(
-        graph,
-        target,
-        macs_original=graph_macs(loaded.graph),
-        schedule=schedule_kind,
-        sram_limit=sram_limit,
-        rows_arrive=input_rows,
-        patches=patches,
-        candidates=preferring(goal, candidates),
-        latency_ms=latency_ms,
-    )
+
+    def scheduled(limit_bytes: int | None) -> Plan:
+        return schedule.plan(
+            graph,
+            target,
+            macs_original=graph_macs(loaded.graph),
+            schedule=schedule_kind,
+            sram_limit=limit_bytes,
+            rows_arrive=input_rows,
+            patches=patches,
+            candidates=preferring(goal, candidates),
+            latency_ms=latency_ms,
+        )
+
+    planned = scheduled(sram_limit)
+    first_bytes = target.banks[0].size_bytes
+    if goal == "speed" and sram_limit is None and planned.sram_bytes <= first_bytes:
+        planned = scheduled(first_bytes)
     return Compiled(loaded, graph, planned, target, goal)
 
 

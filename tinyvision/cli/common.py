@@ -67,7 +67,9 @@ GoalOpt = Annotated[
     str,
     typer.Option(
         "--optimize",
-        help="For speed, size, or both in balance: kernels, their constants, the compiler's flag.",
+        metavar="memory|speed|balanced|size",
+        help="For speed with little memory (default), speed with all the board's memory, size, or "
+        "balanced.",
     ),
 ]
 TuneOpt = Annotated[

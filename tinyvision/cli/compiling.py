@@ -85,7 +85,7 @@ def plan(
     patches: PatchesOpt = None,
     sram: SramOpt = None,
     flash: FlashOpt = None,
-    goal: GoalOpt = "speed",
+    goal: GoalOpt = "memory",
     fed: InputOpt = InputKind.rows,
     html: HtmlOpt = None,
     svg: Annotated[
@@ -156,7 +156,7 @@ def build(
     patches: PatchesOpt = None,
     sram: SramOpt = None,
     flash: FlashOpt = None,
-    goal: GoalOpt = "speed",
+    goal: GoalOpt = "memory",
     tune: TuneOpt = False,
     fed: InputOpt = InputKind.rows,
     out: OutOpt = None,
@@ -205,7 +205,7 @@ def export(
     patches: PatchesOpt = None,
     sram: SramOpt = None,
     flash: FlashOpt = None,
-    goal: GoalOpt = "speed",
+    goal: GoalOpt = "memory",
     as_json: JsonOpt = False,
 ) -> None:
     """The model as a library for your own firmware."""

@@ -77,12 +77,12 @@ class Port:
     elements: int
 
 
-COMPILED = {"speed": "-O3", "balanced": "-O2", "size": "-Os"}
+COMPILED = {"memory": "-O3", "speed": "-O3", "balanced": "-O2", "size": "-Os"}
 """How the library asks to be compiled, by what to optimise for."""
 
 
 def emit(
-    graph: Graph, plan: Plan, board: Board, model_data: bytes = b"", goal: str = "speed"
+    graph: Graph, plan: Plan, board: Board, model_data: bytes = b"", goal: str = "memory"
 ) -> dict[str, str]:
     """The C library of ``graph`` scheduled by ``plan``: path inside the library to text.
 

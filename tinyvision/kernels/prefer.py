@@ -8,7 +8,7 @@ from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.target.core import Core
 
-GOALS = ("speed", "balanced", "size")
+GOALS = ("memory", "speed", "balanced", "size")
 BALANCED_SLACK = 4
 """``balanced`` leaves out kernels whose constants are larger than the smallest by more than this
 fraction of them.
@@ -16,8 +16,9 @@ fraction of them.
 
 
 def preferring(goal: str, candidates: CandidatesOf) -> CandidatesOf:
-    """``candidates`` for one of ``GOALS``: all of them, fastest first (``speed``); those without
-    much larger constants (``balanced``); smallest constants first (``size``).
+    """``candidates`` for one of ``GOALS``: all of them, fastest first (``memory``, the default, and
+    ``speed``); those without much larger constants (``balanced``); smallest constants first
+    (``size``).
     """
     if goal not in GOALS:
         raise ValueError(f"no goal is called {goal!r}")
