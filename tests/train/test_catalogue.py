@@ -25,7 +25,8 @@ def test_figures_on_a_board_that_holds_it_and_on_one_that_does_not():
     row = catalogue.row("resnet8", load_board("stm32h7"))
     assert row["fits"] is True
     assert row["macs"] == pytest.approx(12.5e6, rel=0.01)
-    assert row["parameters"] < row["flash_bytes"] < 1.2 * row["parameters"]
+    # At most what Winograd's filtering makes of 3x3 weights: 36 values of two bytes for nine.
+    assert row["parameters"] < row["flash_bytes"] < 8.2 * row["parameters"]
     assert 16 * 32 * 32 <= row["sram_bytes"] < 64_000
     assert row["latency_source"] == "estimated"
     assert 5 < row["latency_ms"] < 200
