@@ -18,9 +18,11 @@ from PIL import Image
 from tinyvision import importer, zoo
 from tinyvision.build import plan
 from tinyvision.errors import FitError, UserError
+from tinyvision.importer.labels import with_labels
 from tinyvision.settings import Settings
 from tinyvision.train import budget
 from tinyvision.train.networks import choose
+from tinyvision.train.quantization import convert
 from tinyvision.train.student import AugmentedStudent
 from tinyvision.train.trainer import train
 from tinyvision.zoo import mcunet
@@ -113,6 +115,42 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path):
         (tmp_path / name / "model.tflite").read_bytes() for name in ("unbroken", "killed")
     )
     assert first == second
+
+
+class StopAt:
+    """Ends a training in the middle of its ``step``-th step."""
+
+    def __init__(self, step):
+        self._left = step
+
+    def step(self, done, total, text):
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+    def say(self, text): ...
+    def warn(self, text): ...
+    def reading(self, done, total): ...
+
+
+def test_simulated_int8_is_trained_on_with_and_goes_on_where_it_was_stopped(tmp_path):
+    small = {"name": "ds-cnn", "width": 0.25, "resolution": 16}
+    wanted = settings(model=small, epochs=1).over(quantization={"qat": True, "qat_epochs": 2})
+    record = train(wanted, tmp_path / "unbroken")
+    assert 0 <= record["qat_test_accuracy"] <= 1
+    with pytest.raises(KeyboardInterrupt):
+        train(wanted, tmp_path / "stopped", reporter=StopAt(5 + 7))  # in the second of two epochs
+    steps = []
+    train(wanted, tmp_path / "stopped", reporter=Recorder(steps))
+    assert len(steps) == 5
+    for name in ("model.qat.keras", "model.tflite"):
+        assert (tmp_path / "stopped" / name).is_file()
+    first, second = (
+        (tmp_path / name / "model.tflite").read_bytes() for name in ("unbroken", "stopped")
+    )
+    assert first == second
+    aware = keras.models.load_model(tmp_path / "stopped" / "model.qat.keras", compile=False)
+    assert with_labels(convert(aware), tuple("0123456789"), "stretch") == first
 
 
 class Recorder:

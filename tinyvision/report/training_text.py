@@ -32,6 +32,8 @@ def print_training(console: Console, record: Mapping[str, Any], out: str) -> Non
     if record["test_accuracy"] is not None:
         console.print(f"float accuracy on {data['test']:,} pictures never seen: "
                       f"{record['test_accuracy']:.1%}", highlight=False)  # fmt: skip
+    if record["qat_test_accuracy"] is not None:
+        console.print(f"with simulated int8: {record['qat_test_accuracy']:.1%}", highlight=False)
     console.print(f"wrote {escape(out)}", highlight=False)
 
 

@@ -6,9 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +18,16 @@ from tinyvision import __version__
 from tinyvision.errors import UserError
 from tinyvision.files import write_whole
 from tinyvision.importer.labels import with_labels
-from tinyvision.settings import Settings, TrainingSettings
+from tinyvision.settings import Settings
 from tinyvision.train import budget, checkpoint
+from tinyvision.train.conditions import deterministic, precision, strategy
 from tinyvision.train.data import Dataset, load
+from tinyvision.train.data.dataset import Split
 from tinyvision.train.distill import Teacher, load_teacher
 from tinyvision.train.loop import Task, Watch, fit, predict
 from tinyvision.train.networks import Choice, choose, preprocess_of, quantized
+from tinyvision.train.quantization import convert
+from tinyvision.train.simulated import FOLDER, train_simulated
 from tinyvision.train.student import AugmentedStudent, Student
 
 
@@ -51,13 +53,20 @@ class Silent:
 
 @dataclass(frozen=True)
 class Trained:
-    """``float_model`` as trained, and its int8 file with the class names in it."""
+    """``float_model`` as trained by ``task``; ``aware_model`` where it was trained on with
+    simulated int8.
+    """
 
-    dataset: Dataset
+    task: Task
     choice: Choice
     float_model: keras.Model
     history: list[dict[str, Any]]
     cost: budget.Cost | None
+    aware_model: keras.Model | None = None
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.task.data
 
 
 def train(
@@ -75,20 +84,26 @@ def train(
     An unfinished training of the same settings and data in ``out`` is gone on with; with
     ``resume``, one of others is a UserError instead of being started over.
     """
-    if settings.quantization.qat:
-        raise UserError("training with simulated int8 is not there yet", hint="Leave --qat away.")
     reporter = reporter or Silent()
     started = time.monotonic()
     trained = train_float(settings, out, board=board, resume=resume, reporter=reporter)
+    if settings.quantization.qat:
+        reporter.say("preparing simulated int8")
+        trained = replace(
+            trained,
+            aware_model=train_simulated(trained.float_model, trained.task, settings, reporter),
+        )
     reporter.say("quantizing")
     quantizing = time.monotonic()
     write_whole(out / "model.tflite", quantize(trained, settings))
+    save(trained.aware_model, out / "model.qat.keras")
     seconds = {"train": quantizing - started, "quantize": time.monotonic() - quantizing}
     record = describe(settings, trained, board) | {
         "seconds": {name: round(value, 2) for name, value in seconds.items()}
     }
     write_whole(out / "training.json", json.dumps(record, indent=2) + "\n")
-    (out / "checkpoint.npz").unlink(missing_ok=True)
+    trained.task.checkpoint.unlink(missing_ok=True)
+    (out / FOLDER / trained.task.checkpoint.name).unlink(missing_ok=True)
     return record
 
 
@@ -115,23 +130,33 @@ def train_float(
     task = Task(dataset, settings.training, _key(settings, choice, dataset), out)
     _check_resume(task, resume)
     model, history = _fit(task, choice, reporter)
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = out / ".model.keras"
+    save(model, out / "model.keras")
+    return Trained(task, choice, model, history, cost)
+
+
+def save(model: keras.Model | None, path: Path) -> None:
+    """Whole or not at all; without a network, none of an earlier training is left."""
+    if model is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
     model.save(temporary)
-    temporary.replace(out / "model.keras")
-    return Trained(dataset, choice, model, history, cost)
+    temporary.replace(path)
 
 
 def quantize(trained: Trained, settings: Settings) -> bytes:
     """The int8 ``.tflite``, with class names and the way pictures are fitted at its end."""
-    data = quantized(trained.float_model, trained.dataset, settings.quantization.samples)
+    if trained.aware_model is not None:
+        data = convert(trained.aware_model)
+    else:
+        data = quantized(trained.float_model, trained.dataset, settings.quantization.samples)
     return with_labels(data, trained.dataset.classes, trained.dataset.preprocess.fit)
 
 
 def describe(settings: Settings, trained: Trained, board: str | None) -> dict[str, Any]:
     """Everything that is needed to train the same again, and what came of it."""
     data, choice = trained.dataset, trained.choice
-    logits = predict(_forward(trained.float_model), data.test.images) if len(data.test) else None
     return {
         "settings": settings.to_json(),
         "board": board,
@@ -150,11 +175,8 @@ def describe(settings: Settings, trained: Trained, board: str | None) -> dict[st
         "seed": settings.training.seed,
         "versions": versions(),
         "cost": trained.cost.to_json() if trained.cost is not None else None,
-        "test_accuracy": (
-            None
-            if logits is None
-            else float(np.mean(logits.argmax(axis=1) == data.test.labels))
-        ),
+        "test_accuracy": _accuracy(trained.float_model, data.test),
+        "qat_test_accuracy": _accuracy(trained.aware_model, data.test),
         "history": trained.history,
     }  # fmt: skip
 
@@ -205,9 +227,9 @@ def _fit(
     task: Task, choice: Choice, reporter: Reporter
 ) -> tuple[keras.Model, list[dict[str, Any]]]:
     settings, classes = task.settings, len(task.data.classes)
-    strategy = _strategy(settings.distribute)
-    with deterministic(settings.seed), _precision(settings):
-        with strategy.scope():
+    somewhere = strategy(settings.distribute)
+    with deterministic(settings.seed), precision(settings.mixed_precision):
+        with somewhere.scope():
             model = choice.build(classes, settings.seed)
             student = Student(model)
             if settings.netaug > 1:
@@ -216,43 +238,14 @@ def _fit(
             teacher: Teacher | None = None
             if settings.teacher not in (None, "self"):
                 teacher = load_teacher(Path(str(settings.teacher)), classes)
-        history = fit(student, task, teacher, reporter, strategy)
+        history = fit(student, task, teacher, reporter, somewhere)
     plain = choice.build(classes, settings.seed)  # in float32, outside of any scope
     plain.set_weights(model.get_weights())
     return plain, history
 
 
-@contextmanager
-def deterministic(seed: int) -> Iterator[None]:
-    """The same seed gives the same numbers; slower on GPUs, so only where there is none."""
-    keras.utils.set_random_seed(seed)
-    if not tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()
-    yield
-
-
-@contextmanager
-def _precision(settings: TrainingSettings) -> Iterator[None]:
-    """float16 with float32 weights on a GPU, unless the settings say otherwise."""
-    wanted = settings.mixed_precision
-    if wanted is None:
-        wanted = bool(tf.config.list_physical_devices("GPU"))
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy("mixed_float16" if wanted else "float32")
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_dtype_policy(before)
-
-
-def _strategy(name: str) -> tf.distribute.Strategy:
-    if name == "mirrored":
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if name == "multi-worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
-def _forward(model: keras.Model) -> Any:
-    return tf.function(lambda images: model(images, training=False))
+def _accuracy(model: keras.Model | None, split: Split) -> float | None:
+    if model is None or not len(split):
+        return None
+    logits = predict(tf.function(lambda images: model(images, training=False)), split.images)
+    return float(np.mean(logits.argmax(axis=1) == split.labels))

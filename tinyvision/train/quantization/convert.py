@@ -41,7 +41,8 @@ def int8_file(
     spec = tf.TensorSpec((1, *shape[1:]), tf.float32, "image")
     traced = tf.function(function, autograph=False).get_concrete_function(spec)
     frozen = convert_variables_to_constants_v2(traced)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    with _quiet():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if representative is not None:
         converter.representative_dataset = representative
