@@ -41,7 +41,7 @@ def source() -> Source:
 
 def draw(count: int, seed: int, size: int = SIZE) -> Shapes:
     """``count`` pictures, the same for the same seed: one shape each, of random kind, colour,
-    place, size and turn, on a slanted gradient with noise and a few lines.
+    place, size and turn, on a darker slanted gradient with noise and a few lines.
     """
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(count) % len(CLASSES)).astype(np.int64)
@@ -107,7 +107,7 @@ def _cover(kind: str, size: int, random: np.random.Generator) -> npt.NDArray[np.
 def _paint(cover: npt.NDArray[np.float64], random: np.random.Generator) -> Pixels:
     size = len(cover)
     down, right = np.mgrid[0:size, 0:size] / size
-    slope, first, second = random.uniform(0, 1), *random.uniform(0, 255, (2, 3))
+    slope, first, second = random.uniform(0, 1), *random.uniform(0, 127, (2, 3))
     blend = (slope * down + (1 - slope) * right)[..., None]
     ground = Image.fromarray(((1 - blend) * first + blend * second).astype(np.uint8))
     pen = ImageDraw.Draw(ground)
@@ -115,9 +115,7 @@ def _paint(cover: npt.NDArray[np.float64], random: np.random.Generator) -> Pixel
         ends = [*random.uniform(0, size, 4)]
         pen.line(ends, fill=tuple(int(v) for v in random.integers(0, 256, 3)))
     behind = np.asarray(ground, np.float64)
-    ink = random.uniform(0, 255, 3)
-    while np.abs(ink - (first + second) / 2).sum() < 120:  # what can be told from the ground
-        ink = random.uniform(0, 255, 3)
+    ink = random.uniform(128, 255, 3)
     picture = behind + cover[..., None] * (ink - behind)
     picture += random.normal(0, random.uniform(0, 12), picture.shape)
     return np.clip(picture, 0, 255).astype(np.uint8)
