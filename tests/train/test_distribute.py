@@ -20,7 +20,7 @@ from tinyvision.settings import Settings
 from tinyvision.train.trainer import train
 settings = Settings().over(
     data={"source": "digits"},
-    model={"name": "mcunet-tiny", "width": 0.5, "resolution": 16},
+    model={"name": "ds-cnn", "width": 0.25, "resolution": 16},
     training={"epochs": 3, "batch": 128, "distribute": "mirrored"},
     quantization={"samples": 8},
 )

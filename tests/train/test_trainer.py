@@ -28,7 +28,7 @@ from tinyvision.train.trainer import train
 from tinyvision.zoo import mcunet
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"name": "mcunet-tiny", "width": 0.5, "resolution": 16}
+SMALL = {"name": "ds-cnn", "width": 0.25, "resolution": 16}
 
 
 def settings(source="digits", model=SMALL, **training) -> Settings:
@@ -79,7 +79,7 @@ def test_what_is_written_compiles_and_knows_its_classes(trained):
     assert record["cost"]["flash_bytes"] == pytest.approx(compiled.plan.flash_bytes, rel=0.1)
 
 
-COMMAND = ("train", "--data", "digits", "--model", "mcunet-tiny", "--width", "0.5")
+COMMAND = ("train", "--data", "digits", "--model", "ds-cnn", "--width", "0.25")
 COMMAND += ("--resolution", "16", "--epochs", "4", "--batch", "256", "--seed", "5")
 
 
@@ -134,8 +134,7 @@ class StopAt:
 
 
 def test_simulated_int8_is_trained_on_with_and_goes_on_where_it_was_stopped(tmp_path):
-    small = {"name": "ds-cnn", "width": 0.25, "resolution": 16}
-    wanted = settings(model=small, epochs=1).over(quantization={"qat": True, "qat_epochs": 2})
+    wanted = settings(epochs=1).over(quantization={"qat": True, "qat_epochs": 2})
     record = train(wanted, tmp_path / "unbroken")
     assert 0 <= record["qat_test_accuracy"] <= 1
     with pytest.raises(KeyboardInterrupt):
@@ -225,7 +224,7 @@ def teacher(trained):
 @pytest.mark.parametrize("kind", ["response", "feature", "relation"])
 def test_distillation_of_each_kind(kind, teacher, tmp_path):
     """From a teacher at another resolution, whose feature map is larger."""
-    student = {"name": "mcunet-tiny", "width": 0.25, "resolution": 24}
+    student = SMALL | {"resolution": 24}
     wanted = settings(model=student, epochs=1, teacher=teacher, distill=kind)
     record = train(wanted, tmp_path)
     assert np.isfinite(record["history"][0]["loss"])
@@ -234,7 +233,7 @@ def test_distillation_of_each_kind(kind, teacher, tmp_path):
 def test_a_network_is_its_own_teacher_inside_a_wider_one(tmp_path):
     record = train(settings(epochs=2, teacher="self", netaug=2.0, mixup=0.2), tmp_path)
     assert record["history"][1]["loss"] < record["history"][0]["loss"]
-    plain = zoo.build("mcunet-tiny", (16, 16, 1), 10, 0.5, 0)
+    plain = zoo.build("ds-cnn", (16, 16, 1), 10, 0.25, 0)
     assert record["parameters"] == plain.count_params()
 
 
