@@ -120,7 +120,7 @@ def _require_equal(got: Array, expected: Array, what: str) -> None:
 
 def check(together: Sequence[Case], seed: int) -> None:
     """Compiles the cases into one program and runs each on some inputs."""
-    with HostProgram([case.model for case in together], sanitize=True) as program:
+    with HostProgram([case.model for case in together], optimize="-O0", sanitize=True) as program:
         for index, case in enumerate(together):
             rng = generator(seed, case.number + 1_000_000_000)
             for _ in range(ROUNDS):

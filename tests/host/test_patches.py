@@ -47,7 +47,7 @@ def test_any_tiles_give_the_same(core: str) -> None:
         models.append(model(named, plan))
     x = rng.integers(-128, 128, (1, 23, 19, 3), dtype=np.int8)
     want = reference.run(graph, [x])
-    with HostProgram(models, sanitize=True) as program:
+    with HostProgram(models, optimize="-O0", sanitize=True) as program:
         for index in range(len(models)):
             np.testing.assert_array_equal(program.run([x], index), want)
 
@@ -63,9 +63,9 @@ def test_equal_columns_of_tiles_share_their_code() -> None:
     assert len(functions) == 2 * 3  # left, middle and right tiles; those above and below alike
 
 
-@pytest.mark.parametrize(("name", "target"), [("vww_mcunet", "stm32h7"), ("ic_resnet8", "host")])
-def test_real_networks(name: str, target: str) -> None:
-    path = MODELS / f"{name}.tflite"
+@pytest.mark.parametrize("target", ["stm32h7", "host"])
+def test_a_real_network(target: str) -> None:
+    path = MODELS / "ic_resnet8.tflite"
     if not path.is_file():
         pytest.skip("no shared models")
     graph = passes.run(importer.load(path))
@@ -73,7 +73,7 @@ def test_real_networks(name: str, target: str) -> None:
     plan = schedule.plan(graph, board, macs_original=0, schedule="patch", patches=(3, 4))
     assert plan.segments[0].grid == (3, 4)
     golden = np.load(path.with_suffix("").with_suffix(".golden.npz"))
-    with HostProgram([model(graph, plan)], sanitize=True) as program:
+    with HostProgram([model(graph, plan)], optimize="-O0", sanitize=True) as program:
         for sample in (0, 9):
             x = golden["inputs"][sample].reshape(graph.tensor(graph.inputs[0]).shape)
             assert program.run([x])[0].tobytes() == golden["outputs_0"][sample].tobytes()

@@ -88,7 +88,9 @@ def check_plan(
 ) -> None:
     """The same for a graph and a plan of the caller's."""
     files = emit(graph, plan, load_board("host"))
-    with HostProgram([HostModel(graph, plan, files)], sanitize=sanitize, flags=flags) as program:
+    with HostProgram(
+        [HostModel(graph, plan, files)], optimize="-O0", sanitize=sanitize, flags=flags
+    ) as program:
         compare(graph, plan, program.trace, seed=seed, rounds=rounds)
 
 
