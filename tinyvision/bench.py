@@ -31,44 +31,53 @@ WORKERS = 2
 COMPARED = ("cycles", "instructions", "sram_bytes", "flash_total_bytes", "stack_bytes")
 """What a row has in common with the baseline's; smaller is better for all of them."""
 
+Key = tuple[str, str, str]
+"""Of a row: its network, its board and what it is optimised for."""
+Baseline = dict[Key, dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class Row:
     """One model on one board. ``why`` says what kept it from running; the figures are 0 then.
 
-    ``verified``: every output equal to the oracle's. ``cycle_basis`` says what a cycle is here.
+    ``verified``: every output equal to the oracle's. ``cycle_basis`` says what a cycle is here;
+    ``macs_per_cycle_limit`` what the core could do at most, None where that is not known.
+    ``layers``: name, kernel, cycles and MACs of each.
     """
 
     model: str
     board: str
     core: str
     network: str
+    optimize: str = "memory"
     why: str = ""
     verified: bool = False
     cycles: int = 0
     instructions: int = 0
     macs: int = 0
     macs_per_cycle: float = 0.0
+    macs_per_cycle_limit: float | None = None
     latency_ms: float = 0.0
     cycle_basis: str = ""
     sram_bytes: int = 0
     flash_total_bytes: int = 0
     stack_bytes: int = 0
     seconds: float = 0.0
+    layers: tuple[dict[str, Any], ...] = ()
 
     @property
-    def key(self) -> tuple[str, str]:
-        return self.network, self.board
+    def key(self) -> Key:
+        return self.network, self.board, self.optimize
 
 
-def measure(model: Path, board_name: str, out: Path) -> Row:
+def measure(model: Path, board_name: str, out: Path, optimize: str = "memory") -> Row:
     """Builds, verifies and profiles one model on one board's virtual twin."""
     started = time.monotonic()
     loaded, board = load(model), load_board(board_name)
     network = importer.model_hash(loaded.data).hex()
-    about = (model.stem, board.name, board.core.name, network)
+    about = (model.stem, board.name, board.core.name, network, optimize)
     try:
-        compiled = plan(loaded, board)
+        compiled = plan(loaded, board, goal=optimize)
         built = build(compiled, board, out=out)
     except FitError as error:
         return Row(*about, why=error.what)
@@ -81,12 +90,22 @@ def measure(model: Path, board_name: str, out: Path) -> Row:
         instructions=profile.instructions or 0,
         macs=profile.macs,
         macs_per_cycle=round(profile.macs / profile.cycles, 4),
+        macs_per_cycle_limit=profile.macs_per_cycle_limit,
         latency_ms=round(profile.latency_ms, 4),
         cycle_basis=profile.basis,
         sram_bytes=compiled.plan.sram_bytes,
         flash_total_bytes=built.result.sizes.flash_total_bytes,
         stack_bytes=built.result.stack_bytes,
         seconds=round(time.monotonic() - started, 1),
+        layers=tuple(
+            {
+                "name": layer.name,
+                "kernel": layer.kernel,
+                "cycles": layer.cycles,
+                "macs": layer.macs,
+            }
+            for layer in profile.layers
+        ),
     )
 
 
@@ -120,6 +139,7 @@ def run(
     boards: Sequence[str],
     out: Path,
     on_row: Callable[[Row], None] = lambda row: None,
+    optimize: str = "memory",
 ) -> list[Row]:
     """Every model on every board, two at a time; rows in the order of models, then boards."""
     jobs = [(model, board) for model in models for board in boards]
@@ -127,7 +147,7 @@ def run(
     # A fresh interpreter each: emulator threads and fork do not go together.
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         running = {
-            pool.submit(measure, model, board, out / board / model.stem): (model, board)
+            pool.submit(measure, model, board, out / board / model.stem, optimize): (model, board)
             for model, board in jobs
         }
         try:
@@ -140,21 +160,27 @@ def run(
     return [rows[job] for job in jobs]
 
 
-def read_baseline(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The stored rows by network and board; empty where there is no such file."""
+def read_baseline(path: Path) -> Baseline:
+    """Empty where there is no such file."""
     if not path.is_file():
         return {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return {(row["network"], row["board"]): row for row in stored}
+        return {(row["network"], row["board"], row["optimize"]): row for row in stored}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError("the baseline cannot be read", str(path), str(error)) from error
 
 
-def merged_baseline(rows: Sequence[Row], baseline: dict[tuple[str, str], dict[str, Any]]) -> str:
-    """The text of a baseline with ``rows`` in it and all others as they were."""
-    merged = baseline | {row.key: asdict(row) | {"seconds": 0} for row in rows}
-    ordered = sorted(merged.values(), key=lambda row: (row["model"], row["board"]))
+def merged_baseline(rows: Sequence[Row], baseline: Baseline) -> str:
+    """The text of a baseline with ``rows`` in it and all others as they were. What is not compared
+    with later runs is left out.
+    """
+    kept = ("model", "board", "network", "optimize", "verified", *COMPARED)
+    merged = dict(baseline)
+    for row in rows:
+        if not row.why:
+            merged[row.key] = {name: getattr(row, name) for name in kept}
+    ordered = sorted(merged.values(), key=lambda row: (row["model"], row["board"], row["optimize"]))
     return json.dumps({"rows": ordered}, indent=1) + "\n"
 
 
@@ -176,7 +202,7 @@ def peers_of(row: Row, path: Path = PEERS) -> list[dict[str, Any]]:
     return sorted(same, key=lambda result: result["cycles"])
 
 
-def to_json(rows: Sequence[Row], baseline: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+def to_json(rows: Sequence[Row], baseline: Baseline) -> dict[str, Any]:
     """What ``bench --json`` prints."""
     return {
         "rows": [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from tinyvision import bench
 from tinyvision.errors import UserError
+from tinyvision.report import print_bench
 
 ROW = bench.Row("net", "stm32l4", "cortex-m4", "aa" * 16, verified=True, cycles=1000, macs=500)
 
@@ -45,6 +48,23 @@ def test_no_baseline_is_an_empty_one_and_a_broken_one_an_error(tmp_path):
     broken.write_text('{"rows": 3}')
     with pytest.raises(UserError, match=r"broken\.json"):
         bench.read_baseline(broken)
+
+
+def test_a_baseline_tells_apart_what_is_optimised_for():
+    fast = replace(ROW, optimize="speed", cycles=900)
+    both = stored(ROW, fast)
+    assert {key[2]: row["cycles"] for key, row in both.items()} == {"memory": 1000, "speed": 900}
+    assert bench.compare(fast, both[fast.key]) == {}
+
+
+def test_every_layer_is_shown_beside_the_limit_of_its_core():
+    layers = ({"name": "conv", "kernel": "conv2d", "cycles": 800, "macs": 500},)
+    row = replace(ROW, layers=layers, macs_per_cycle_limit=2.0)
+    stream = io.StringIO()
+    print_bench(Console(file=stream, width=120), bench.to_json([row], {})["rows"], layers=True)
+    text = stream.getvalue()
+    assert "at least 0.50 cycles a MAC" in text
+    assert text.splitlines()[-1].split() == ["conv", "conv2d", "800", "80%", "1.60", "3.2"]
 
 
 def test_peers_are_of_the_same_network_and_core():

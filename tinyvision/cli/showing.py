@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tinyvision.cli.common import JsonOpt, app, console, counting, emit_json, working
+from tinyvision.cli.common import GoalOpt, JsonOpt, app, console, counting, emit_json, working
 from tinyvision.files import write_whole
 
 
@@ -21,6 +21,10 @@ def bench(
     models: Annotated[
         list[Path] | None, typer.Option("--models", help="Model files instead of a suite.")
     ] = None,
+    optimize: GoalOpt = "memory",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also every layer, and how far from its core's limit.")
+    ] = False,
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="Store these figures as the new baseline.")
     ] = False,
@@ -37,14 +41,16 @@ def bench(
     names = benchmark.virtual_boards(boards.split(",") if boards else [])
     baseline = benchmark.read_baseline(benchmark.BASELINE)
     with counting("measuring", len(files) * len(names)) as advance:
-        rows = benchmark.run(files, names, out, lambda row: advance(f"{row.model} on {row.board}"))
+        rows = benchmark.run(
+            files, names, out, lambda row: advance(f"{row.model} on {row.board}"), optimize
+        )
     result = benchmark.to_json(rows, baseline)
     if update_baseline:
         write_whole(benchmark.BASELINE, benchmark.merged_baseline(rows, baseline))
     if as_json:
         emit_json(result)
     else:
-        print_bench(console, result["rows"])
+        print_bench(console, result["rows"], layers)
     if not result["all_verified"]:
         raise typer.Exit(1)
 

@@ -12,8 +12,10 @@ from rich.table import Table
 from tinyvision.report.text import count_text, short_name, size_text
 
 
-def print_bench(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    """Prints rows of ``bench --json``: figures, change against the baseline, best peer."""
+def print_bench(console: Console, rows: Sequence[dict[str, Any]], layers: bool = False) -> None:
+    """Prints rows of ``bench --json``: figures, change against the baseline, best peer; with
+    ``layers``, then every layer of each.
+    """
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for name in ("model", "board", ""):
         table.add_column(name, no_wrap=True)
@@ -37,6 +39,34 @@ def print_bench(console: Console, rows: Sequence[dict[str, Any]]) -> None:
             size_text(row["flash_total_bytes"]),
         )
     console.print(table)
+    for row in rows if layers else ():
+        if row["layers"]:
+            limit = row["macs_per_cycle_limit"]
+            least = f", at least {1 / limit:.2f} cycles a MAC" if limit else ""
+            console.print(f"\n{escape(row['model'])} on {row['board']}{least}", highlight=False)
+            console.print(_layers(row, limit))
+
+
+def _layers(row: dict[str, Any], limit: float | None) -> Table:
+    """Cycles a MAC of each layer, beside what the core takes at least (Winograd's filtering does
+    fewer than it counts).
+    """
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    for name in ("layer", "kernel"):
+        table.add_column(name, no_wrap=True)
+    for name in ("cycles", "share", "cy/MAC", "x limit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for layer in row["layers"]:
+        cycles, macs = layer["cycles"], layer["macs"]
+        table.add_row(
+            escape(short_name(layer["name"], 28)),
+            layer["kernel"],
+            f"{cycles:,}",
+            f"{cycles / row['cycles']:.0%}",
+            f"{cycles / macs:.2f}" if macs else "",
+            f"{cycles / macs * limit:.1f}" if macs and limit else "",
+        )
+    return table
 
 
 def _change(row: dict[str, Any]) -> str:
