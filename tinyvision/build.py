@@ -12,9 +12,10 @@ from typing import Any
 
 from tinyvision import codegen, firmware, importer, passes, schedule
 from tinyvision.codegen.names import c_identifier
-from tinyvision.errors import FitError, ModelError, UserError
+from tinyvision.errors import FitError, UserError
 from tinyvision.ir import Graph
 from tinyvision.ir.macs import graph_macs
+from tinyvision.keras_file import int8_of
 from tinyvision.kernels import choose
 from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.prefer import GOALS, preferring
@@ -78,14 +79,17 @@ class Built:
         }
 
 
+def read(path: Path) -> bytes:
+    """The ``.tflite`` that a model file is, or that a ``.keras`` file becomes."""
+    return int8_of(path) if path.suffix == ".keras" else importer.read(path)
+
+
 def load(path: str | Path) -> Model:
-    """Reads a ``.tflite`` file; raises ModelError, or UnsupportedError naming every problem."""
+    """Reads a ``.tflite`` file, or makes one of a ``.keras`` file; raises ModelError, or
+    UnsupportedError naming every problem.
+    """
     path = Path(path)
-    if path.suffix == ".keras":
-        raise ModelError(
-            "a Keras model has to be converted first", str(path), hint="Convert it to int8 .tflite."
-        )
-    data = importer.read(path)
+    data = read(path)
     return Model(path, data, importer.from_bytes(data, path.stem, str(path)))
 
 

@@ -117,6 +117,8 @@ def install(folder: Path, model: Path) -> None:
     ):
         if (folder / name).exists():
             write_whole(target, (folder / name).read_bytes())
+        else:  # of an earlier training
+            target.unlink(missing_ok=True)
 
 
 def create(directory: Path) -> list[Path]:

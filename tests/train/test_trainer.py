@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvision import importer, zoo
-from tinyvision.build import plan
+from tinyvision import importer, keras_file, zoo
+from tinyvision.build import load, plan
 from tinyvision.errors import FitError, UserError
 from tinyvision.importer.labels import with_labels
 from tinyvision.settings import Settings
@@ -77,6 +77,21 @@ def test_what_is_written_compiles_and_knows_its_classes(trained):
         0,
     )
     assert record["cost"]["flash_bytes"] == pytest.approx(compiled.plan.flash_bytes, rel=0.1)
+
+
+def test_the_keras_file_is_a_model_too(trained, tmp_path, monkeypatch):
+    """Quantized with what it was trained with; alone, nobody knows with what."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder, _ = trained
+    compiled = plan(folder / "model.keras", "stm32f4")
+    assert compiled.graph.labels == tuple("0123456789")
+    assert len(list((tmp_path / "cache").rglob("*.tflite"))) == 1
+    monkeypatch.setattr(keras_file, "_convert_apart", None)
+    assert load(folder / "model.keras").data == compiled.model.data  # kept
+    alone = tmp_path / "alone.keras"
+    alone.write_bytes((folder / "model.keras").read_bytes())
+    with pytest.raises(UserError, match=r"quantize alone\.keras --data"):
+        load(alone)
 
 
 COMMAND = ("train", "--data", "digits", "--model", "ds-cnn", "--width", "0.25")

@@ -46,3 +46,13 @@ def test_broken_project_files_are_named(tmp_path, text, why):
 
 def test_no_project_is_none(tmp_path):
     assert project.find(tmp_path) is None
+
+
+def test_what_an_earlier_training_wrote_does_not_stay_beside_the_new_model(tmp_path):
+    trained, model = tmp_path / "build" / "train", tmp_path / "model.tflite"
+    trained.mkdir(parents=True)
+    (trained / "model.tflite").write_bytes(b"new")
+    (tmp_path / "model.qat.keras").write_bytes(b"old")
+    project.install(trained, model)
+    assert model.read_bytes() == b"new"
+    assert not (tmp_path / "model.qat.keras").exists()

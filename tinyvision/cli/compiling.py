@@ -40,10 +40,11 @@ def check(model: ModelArg = None, board: BoardOpt = None, as_json: JsonOpt = Fal
     """Every operator that is not supported, all at once, and whether it fits."""
     from tinyvision import importer
     from tinyvision.build import plan as make_plan
+    from tinyvision.build import read
     from tinyvision.errors import FitError
 
     path = resolve_model(model)
-    report = importer.check(path)
+    report = importer.check_bytes(read(path), str(path))
     found = projects.find()
     board = board or (found.board if found else None)
     result = report.to_json()
