@@ -4,8 +4,9 @@
 
 Of each core one board stands for all. Every network is a chain of random convolutions with many
 random layers beside it, each with a random kernel, as a whole or as a stream of its own. Prints
-for each kernel how many layers it was fitted to and the median and the 90th percentile of the
-error on them; ``any`` is fitted to all, for kernels that are not in the table.
+for each kernel, and for the variants of each together, how many layers it was fitted to and the
+median and the 90th percentile of the error on them; ``any`` is fitted to all, for kernels that are
+not in the table.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.macs import macs
 from tinyvision.ir.types import QuantParams
 from tinyvision.kernels import choose
+from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.costs import ANY, TABLE, Work, key, work
 from tinyvision.schedule.plan import Plan
@@ -45,7 +47,7 @@ WEIGHTS = 9_000
 
 @dataclass(frozen=True)
 class Sample:
-    kernel: str
+    kernel: Kernel
     by_rows: bool
     work: Work
     cycles: int
@@ -71,9 +73,9 @@ class Network:
     def layer(self, x: str) -> None:
         net, rng = self.net, self.rng
         _, height, _, depth = net.tensors[x].shape
-        kind = rng.choice(["conv", "point", "depthwise", "other"], p=[0.2, 0.35, 0.25, 0.2])
+        kind = rng.choice(["conv", "point", "depthwise", "other"], p=[0.35, 0.3, 0.2, 0.15])
         stride = int(rng.integers(1, 3))
-        kernel = int(rng.choice([3, 3, 5, 7]))
+        kernel = int(rng.choice([3, 3, 3, 5, 7]))
         if kind == "conv" and kernel * kernel * depth * 4 <= WEIGHTS and height > kernel:
             most = min(64, WEIGHTS // (kernel * kernel * depth))
             net.conv(x, int(rng.integers(4, most + 1)), kernel, stride)
@@ -157,7 +159,7 @@ def measure(graph: Graph, plan: Plan, board: Board) -> list[Sample]:
     for step, segment, layer in zip(plan.steps, plan.segments, profile.layers, strict=True):
         if by_name[step.op].kind != "Reshape":
             amount = work(graph, by_name[step.op], segment.is_stream)
-            samples.append(Sample(step.kernel.variant, segment.is_stream, amount, layer.cycles))
+            samples.append(Sample(step.kernel, segment.is_stream, amount, layer.cycles))
     return samples
 
 
@@ -185,8 +187,8 @@ def calibrate(board: Board, networks: int, seed: int = 1) -> dict[str, object]:
         print(f"{board.name}: {len(samples)} layers", flush=True)
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        groups[key(sample.kernel, sample.by_rows)].append(sample)
-        groups[key(ANY, sample.by_rows)].append(sample)
+        for name in {sample.kernel.variant, sample.kernel.template, ANY}:
+            groups[key(name, sample.by_rows)].append(sample)
     kernels = {}
     for name, group in sorted(groups.items()):
         if len(group) >= 4:

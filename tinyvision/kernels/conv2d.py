@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.kernels import conv2d_lanes, conv2d_mve, pointwise, winograd
+from tinyvision.kernels import conv2d_lanes, conv2d_mve, pointwise, winograd, winograd_rows
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, block_lead, diagonal, window
@@ -51,7 +51,8 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         return vectors
     if shape.is_pointwise:
         return pointwise.candidates(shape, core)
-    return (*winograd.candidates(graph, op, core), _simd(shape, BLOCK_PIXELS))
+    tiles = (*winograd.candidates(graph, op, core), *winograd_rows.candidates(graph, op, core))
+    return (*tiles, _simd(shape, BLOCK_PIXELS))
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:

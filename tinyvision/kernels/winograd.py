@@ -139,7 +139,7 @@ class Tiling:
 def candidates(graph: Graph, op: Conv2D, core: Core) -> tuple[Kernel, ...]:
     """Larger tiles first, of those more at once first."""
     shape = window(graph, op)
-    if core.mve or not (core.dsp and _has_tiles(shape) and requantization(graph, op).fast):
+    if core.mve or not (core.dsp and has_tiles(shape) and requantization(graph, op).fast):
         return ()
     weights = graph.tensor(op.inputs[1]).data
     assert weights is not None
@@ -172,7 +172,8 @@ def tiling_of(shape: Window, variant: str) -> Tiling:
     return Tiling(TRANSFORMS[int(size)], int(block), shape)
 
 
-def _has_tiles(shape: Window) -> bool:
+def has_tiles(shape: Window) -> bool:
+    """Whether tiles apply: 3x3, stride 1, whole words of input channels."""
     return (
         shape.kernel == (3, 3)
         and shape.stride == (1, 1)
@@ -204,11 +205,15 @@ def packed_weights(weights: Array, transform: Transform, dual: bool) -> Array:
     channel, then of the second; an odd last channel is paired with zeros. Inputs 0 and 2 of each
     four make a pair, and 1 and 3.
     """
-    values = transformed(weights, transform)
+    return paired_weights(transformed(weights, transform), AHEAD_BYTES // 2 if dual else 0)
+
+
+def paired_weights(values: Array, ahead: int) -> Array:
+    """``values`` (channels, positions, inputs) as ``packed_weights`` says, and ``ahead`` zeros."""
     channels, positions, depth = values.shape
     pairs = values.reshape(channels, positions, depth // 4, 4)[..., [0, 2, 1, 3]]
     pairs = pairs.reshape(channels, positions, depth // 2, 2)
     pairs = np.pad(pairs, ((0, channels % 2), (0, 0), (0, 0), (0, 0)))
     words = pairs.reshape(-1, 2, *pairs.shape[1:]).transpose(0, 2, 3, 1, 4).ravel()
-    packed: Array = np.pad(words, (0, AHEAD_BYTES // 2 if dual else 0)).astype(np.int16)
+    packed: Array = np.pad(words, (0, ahead)).astype(np.int16)
     return packed

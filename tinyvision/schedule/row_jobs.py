@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import Op
+from tinyvision.ir.ops import Conv2D, Op
 from tinyvision.kernels import choose
 from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
@@ -99,7 +99,9 @@ def row_kernels(
             replace(kernel, flash_bytes=flash_bytes) for kernel in candidates(alone, single, core)
         )
     kernels = tuple(kernel for kernel in kernels if kernel.by_rows)
-    return (*kernels[:1], *choose.thrifty_candidates(alone, single, core))
+    if not isinstance(op, Conv2D):
+        kernels = kernels[:1]
+    return (*kernels, *choose.thrifty_candidates(alone, single, core))
 
 
 def _leads(use: RowUse, kernels: tuple[Kernel, ...]) -> tuple[int | None, ...]:

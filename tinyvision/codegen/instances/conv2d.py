@@ -76,7 +76,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "group_depth": shape.group_depth,
             },
         )
-    if kernel.template == "conv2d_winograd":
+    if kernel.template in ("conv2d_winograd", "conv2d_winograd_rows"):
         return winograd.build(graph, op, kernel, tensors, window_context(shape))
     if kernel.template == "conv2d_lanes":
         block = BLOCKS[kernel.variant]
