@@ -50,6 +50,7 @@ TOP = {
     "doctor",
     "evaluate",
     "export",
+    "keras_file",
     "project",
     "tune",
 }
