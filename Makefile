@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check fuzz zoo bench sizes golden clean
+.PHONY: help setup demo test check fuzz zoo sanitize bench sizes golden clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
 
@@ -33,6 +33,10 @@ fuzz: $(STAMP)   ## random graphs, mutated models and mutated serial frames, at 
 	$(BIN)/python -m tests.fuzz.fuzz_graphs --count 1000
 	$(BIN)/python -m tests.fuzz.fuzz_tflite --count 100000
 	$(BIN)/python -m tests.fuzz.fuzz_serial --count 100000
+
+MODELS ?= $(wildcard ../shared/models/*.tflite)
+sanitize: $(STAMP) ## MODELS under every schedule on a virtual board, each access watched; ten minutes
+	$(BIN)/python -m tools.sanitize $(MODELS)
 
 bench: $(STAMP)  ## published networks on every virtual board, against the baseline and peers
 	$(BIN)/tinyvision bench --suite published

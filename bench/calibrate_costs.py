@@ -43,6 +43,8 @@ from tinyvision.target import Board, load_board
 BOARDS = ("stm32g0", "stm32l4", "stm32h7", "stm32u5", "qemu-m55")
 LAYERS = 44
 WEIGHTS = 9_000
+LEAST = 8
+"""Layers that a kernel is fitted to; one with fewer has its template's coefficients."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,13 @@ class Sample:
 
 
 class Network:
-    """Layers that nobody reads beside a chain of convolutions that get smaller."""
+    """Layers that nobody reads beside a chain of convolutions that get smaller. ``square``: all of
+    them convolutions of 3x3, stride 1, which have most kernels.
+    """
 
-    def __init__(self, rng: np.random.Generator, name: str) -> None:
+    def __init__(self, rng: np.random.Generator, name: str, square: bool) -> None:
         self.rng, self.net = rng, Builder(name, seed=int(rng.integers(1 << 30)))
+        self.square = square
         height, width = (int(n) for n in rng.integers(10, 33, 2))
         x = self.net.input(1, height, width, int(rng.integers(1, 5)))
         for count in (3, 12, 14, LAYERS - 32):
@@ -73,9 +78,12 @@ class Network:
     def layer(self, x: str) -> None:
         net, rng = self.net, self.rng
         _, height, _, depth = net.tensors[x].shape
-        kind = rng.choice(["conv", "point", "depthwise", "other"], p=[0.35, 0.3, 0.2, 0.15])
+        if self.square and depth > 3:
+            net.conv(x, int(rng.integers(4, max(5, min(64, WEIGHTS // (9 * depth)) + 1))), 3)
+            return
+        kind = rng.choice(["conv", "point", "depthwise", "other"], p=[0.2, 0.35, 0.25, 0.2])
         stride = int(rng.integers(1, 3))
-        kernel = int(rng.choice([3, 3, 3, 5, 7]))
+        kernel = int(rng.choice([3, 3, 5, 7]))
         if kind == "conv" and kernel * kernel * depth * 4 <= WEIGHTS and height > kernel:
             most = min(64, WEIGHTS // (kernel * kernel * depth))
             net.conv(x, int(rng.integers(4, most + 1)), kernel, stride)
@@ -182,7 +190,7 @@ def calibrate(board: Board, networks: int, seed: int = 1) -> dict[str, object]:
     rng = np.random.default_rng(seed)
     samples: list[Sample] = []
     for number in range(networks):
-        graph = Network(rng, f"costs{number}").graph()
+        graph = Network(rng, f"costs{number}", number % 3 == 1).graph()
         samples += measure(graph, random_plan(graph, board, rng), board)
         print(f"{board.name}: {len(samples)} layers", flush=True)
     groups: dict[str, list[Sample]] = defaultdict(list)
@@ -191,7 +199,7 @@ def calibrate(board: Board, networks: int, seed: int = 1) -> dict[str, object]:
             groups[key(name, sample.by_rows)].append(sample)
     kernels = {}
     for name, group in sorted(groups.items()):
-        if len(group) >= 4:
+        if len(group) >= LEAST:
             cycles, median, worst = fit(group)
             figures = {"cycles": cycles, "layers": len(group)}
             kernels[name] = figures | {"median": round(median, 3), "p90": round(worst, 3)}
