@@ -19,6 +19,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.support.kernel_check import compare
 from tinyvision.codegen import emit
+from tinyvision.codegen.emit import COMPILED
 from tinyvision.codegen.names import c_identifier
 from tinyvision.device.host import HostModel
 from tinyvision.ir.graph import Graph
@@ -41,12 +42,12 @@ _CODE, _BANKS, _STACK, _TABLE, _STOP = 0x10000, 0x2000_0000, 0x3000_0000, 0x3100
 _PAGE = 4096
 
 
-def check_on_arm(graph: Graph, plan: Plan, core: Core | str) -> None:
+def check_on_arm(graph: Graph, plan: Plan, core: Core | str, goal: str = "memory") -> None:
     """``kernel_check.check_plan`` with the code that ``core`` would run."""
     if isinstance(core, str):
         core = CORES[core]
-    model = HostModel(graph, plan, emit(graph, plan, load_board("host")))
-    compare(graph, plan, ArmProgram(model, core).trace)
+    model = HostModel(graph, plan, emit(graph, plan, load_board("host"), goal=goal))
+    compare(graph, plan, ArmProgram(model, core, COMPILED[goal]).trace)
 
 
 class ArmProgram:

@@ -64,6 +64,7 @@ def check_graphs(
     rounds: int = 2,
     sanitize: bool = True,
     flags: Sequence[str] = (),
+    goal: str = "memory",
 ) -> None:
     """Compiles ``graphs`` (each operator a kernel of ``core`` by ``choice``) for the host and
     compares every tensor they compute with the oracle, on ``rounds`` random inputs.
@@ -74,7 +75,7 @@ def check_graphs(
         core = CORES[core]
     graph = merge(graphs)
     plan = simple_plan(graph, core, choice)
-    check_plan(graph, plan, seed=seed, rounds=rounds, sanitize=sanitize, flags=flags)
+    check_plan(graph, plan, seed=seed, rounds=rounds, sanitize=sanitize, flags=flags, goal=goal)
 
 
 def check_plan(
@@ -85,9 +86,10 @@ def check_plan(
     rounds: int = 2,
     sanitize: bool = True,
     flags: Sequence[str] = (),
+    goal: str = "memory",
 ) -> None:
     """The same for a graph and a plan of the caller's."""
-    files = emit(graph, plan, load_board("host"))
+    files = emit(graph, plan, load_board("host"), goal=goal)
     with HostProgram(
         [HostModel(graph, plan, files)], optimize="-O0", sanitize=sanitize, flags=flags
     ) as program:

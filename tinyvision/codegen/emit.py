@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tinyvision import __version__
 from tinyvision.codegen import self_test
+from tinyvision.codegen.functions import Functions, SharedFunctions
 from tinyvision.codegen.instances import build
-from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
+from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg
 from tinyvision.codegen.names import c_identifier
 from tinyvision.codegen.patches import PatchBuilder, PatchCode
 from tinyvision.codegen.picture import picture
-from tinyvision.codegen.render import checked_context, render, render_kernel
+from tinyvision.codegen.render import render
 from tinyvision.codegen.streams import Stream, StreamBuilder, arrival
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op
@@ -79,6 +79,8 @@ class Port:
 
 COMPILED = {"memory": "-O3", "speed": "-O3", "balanced": "-O2", "size": "-Os"}
 """How the library asks to be compiled, by what to optimise for."""
+SHARING = ("balanced", "size")
+"""Where layers share code that reads their shapes at run time."""
 
 
 def emit(
@@ -91,13 +93,18 @@ def emit(
     """
     context = model_context(graph, plan, board)
     model = context["model"]
-    kernels, layers, constants = _layers(graph, plan, model)
+    functions = Functions()
+    layers, constants = _layers(graph, plan, model, functions)
+    if goal in SHARING:
+        functions = SharedFunctions(functions)
+        layers, constants = _layers(graph, plan, model, functions)
     seed, crc = self_test.known_answer(graph)
     context |= {
         "optimization": COMPILED[goal],
         "hash": hashlib.sha256(model_data).digest()[:16],
         "labels": graph.labels,
-        "kernels": kernels,
+        "kernels": functions.texts,
+        "shapes": functions.shapes,
         "layers": layers,
         "constants": constants,
         "self_test_seed": seed,
@@ -138,35 +145,16 @@ def _bank_numbers(plan: Plan) -> dict[str, int]:
     return {bank.name: index for index, bank in enumerate(plan.banks)}
 
 
-class _Kernels:
-    """The distinct kernel functions and their texts."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._functions: dict[tuple[str, tuple[tuple[str, Value], ...]], str] = {}
-
-    def add(self, template: str, context: Mapping[str, Value]) -> str:
-        """The name of the function that ``template`` gives with ``context``."""
-        checked = checked_context(context)
-        key = (template, tuple(sorted(checked.items())))
-        if key not in self._functions:
-            count = sum(known == template for known, _ in self._functions)
-            self._functions[key] = f"tv_{template}_{count}"
-            self.texts.append(render_kernel(template, self._functions[key], checked))
-        return self._functions[key]
-
-
 def _layers(
-    graph: Graph, plan: Plan, model: str
-) -> tuple[list[str], list[Layer], list[tuple[str, ConstArg]]]:
-    """Texts of the distinct kernel functions, the layers that call them, and named constants."""
+    graph: Graph, plan: Plan, model: str, functions: Functions
+) -> tuple[list[Layer], list[tuple[str, ConstArg]]]:
+    """The layers, which call ``functions``, and named constants."""
     banks = _bank_numbers(plan)
     ops = {op.name: op for op in graph.ops}
-    kernels = _Kernels()
     layers: list[Layer] = []
     constants: list[tuple[str, ConstArg]] = []
-    streams = StreamBuilder(graph, plan, banks, kernels.add, constants)
-    patches = PatchBuilder(graph, plan, banks, kernels.add, constants)
+    streams = StreamBuilder(graph, plan, banks, functions.add, constants)
+    patches = PatchBuilder(graph, plan, banks, functions.add, constants)
     for index, (first, last) in enumerate(plan.units):
         prefix = f"tv_{model}_l{index:02d}"
         step, segment = plan.steps[first], plan.segment_of(first)
@@ -186,21 +174,24 @@ def _layers(
             )
             continue
         instance = build(graph, op, step.kernel)
-        function = kernels.add(step.kernel.template, instance.context)
+        function = functions.add(step.kernel.template, instance)
         layers.append(
             Layer(
                 index=index,
                 name=op.name,
                 title=f"{op.kind} {op.name}",
                 shapes=_shapes(graph, op.inputs, op.outputs),
-                function=function,
-                arguments=_arguments(graph, plan, step, op, instance, banks, prefix),
+                function=function.name,
+                arguments=(
+                    *_arguments(graph, plan, step, op, instance, banks, prefix),
+                    *(Argument("", -1, 0, further, "") for further in function.further),
+                ),
             )
         )
         constants += [
             (f"{prefix}_{arg.role}", arg) for arg in instance.args if isinstance(arg, ConstArg)
         ]
-    return kernels.texts, layers, constants
+    return layers, constants
 
 
 def _arguments(

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tinyvision.codegen.functions import AddKernel
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, TensorArg
-from tinyvision.codegen.streams import AddKernel, Window, row_instance
+from tinyvision.codegen.streams import Window, row_instance
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op, Pad
 from tinyvision.kernels.tiles import COLUMNS, restricted, spans_read
@@ -150,7 +151,7 @@ class _Segment:
         alone, part = restricted(self.graph, op, COLUMNS, spans[output])
         style, instance, window = row_instance(alone, part, step.columns[column])
         template = step.columns[column].template
-        function = self.of.add_kernel(template, instance.context)
+        function = self.of.add_kernel(template, instance)
         arguments: list[TilePlace | str] = []
         for arg in instance.args:
             if isinstance(arg, TensorArg):
@@ -162,6 +163,7 @@ class _Segment:
                 arguments.append(self._constant(f"{self.prefix}_s{number:02d}_{arg.role}", arg))
             else:
                 arguments.append(self._scratch(step.scratch, style))
+        arguments += function.further
         source = reads[op.inputs[0]]
         place = self._place(op.inputs[0], source[0], spans, False) if source else None
         width = spans[output][1] - spans[output][0]
@@ -170,7 +172,7 @@ class _Segment:
             name="",
             op=op,
             style=style,
-            function=function,
+            function=function.name,
             arguments=tuple(arguments[1:] if style in ("window", "pool") else arguments),
             input=place or self._place(output, spans[output][0], spans, True),
             window=window,

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from tinyvision.codegen.fields import Field
 from tinyvision.codegen.instances.instance import Value
 from tinyvision.codegen.names import c_comment, c_float, c_int, c_string, is_identifier
 from tinyvision.ir.types import Array
@@ -31,7 +32,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     env.filters.update(
-        comment=c_comment, c_string=c_string, c_int=c_int, c_float=c_float, rows=_rows
+        comment=c_comment, c_string=c_string, c_int=c_int, c_float=c_float, rows=_rows, named=Field
     )
     return env
 
@@ -58,6 +59,11 @@ def checked_context(context: Mapping[str, Value]) -> dict[str, Value]:
     return {key: _checked(key, value) for key, value in context.items()}
 
 
-def render_kernel(template: str, name: str, context: Mapping[str, Value]) -> str:
-    """One kernel function called ``name`` from ``codegen_templates/kernels/TEMPLATE.c.j2``."""
-    return render(f"kernels/{template}.c.j2", {**context, "name": name}).strip() + "\n"
+def render_kernel(template: str, name: str, context: Mapping[str, Value], shape: str = "") -> str:
+    """One kernel function called ``name`` from ``codegen_templates/kernels/TEMPLATE.c.j2``.
+
+    ``shape``: the structure that functions shared between layers take besides their arguments; see
+    ``kernels/_common.j2``.
+    """
+    known = {**context, "name": name, "shape": shape}
+    return render(f"kernels/{template}.c.j2", known).strip() + "\n"

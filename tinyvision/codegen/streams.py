@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinyvision.codegen.functions import AddKernel, Function
 from tinyvision.codegen.instances import build, mean_rows
-from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg, Value
+from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import (
     AveragePool2D,
@@ -25,9 +26,6 @@ from tinyvision.kernels.slices import Span, channel_slice, spans
 from tinyvision.schedule.interleave import ARRIVAL
 from tinyvision.schedule.plan import Plan, Segment, Step, align
 from tinyvision.schedule.replay import row_bytes
-
-AddKernel = Callable[[str, Mapping[str, Value]], str]
-"""Renders a template with a context, or finds that done; returns the function's name."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +196,7 @@ def row_instance(graph: Graph, op: Op, kernel: Kernel) -> tuple[str, Instance, W
         return "repeat", build(*one_row(graph, op), kernel), window
     assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
     instance = build(graph, op, kernel)
-    instance = Instance(instance.args, {**instance.context, "rows_only": 1})
+    instance = replace(instance, context={**instance.context, "rows_only": 1})
     stride, top, _ = window_rows(graph, op)
     if isinstance(op, (AveragePool2D, MaxPool2D)):
         return "pool", instance, Window(stride, top, op.window[0], 1, height)
@@ -249,7 +247,7 @@ class StreamBuilder:
         if step.channels:
             return self._sliced(step, op, prefix)
         style, instance, window = row_instance(self.graph, op, step.kernel)
-        function = self.add_kernel(step.kernel.template, instance.context)
+        function = self.add_kernel(step.kernel.template, instance)
         arguments: list[Argument] = []
         for arg in instance.args:
             if isinstance(arg, TensorArg):
@@ -261,11 +259,12 @@ class StreamBuilder:
                 arguments.append(self._scratch(step, style))
         if style == "sums":
             arguments.insert(1, self._memory(step.sums, "int32_t", "sums"))
+        arguments += function.further
         output = self._place(op.outputs[0], True)
         return StreamStep(
             op=op,
             style=style,
-            function=function,
+            function=function.name,
             arguments=tuple(arguments[1:] if style in ("window", "pool", "sums") else arguments),
             input=self._place(op.inputs[0], False) if op.inputs[0] in self.plan.buffers else output,
             window=window,
@@ -291,8 +290,8 @@ class StreamBuilder:
             )
             found = _Slice(
                 span,
-                self.add_kernel(before_step.kernel.template, inner.context),
-                self.add_kernel(step.kernel.template, outer.context),
+                self.add_kernel(before_step.kernel.template, inner),
+                self.add_kernel(step.kernel.template, outer),
                 inner,
                 outer,
             )
@@ -310,11 +309,12 @@ class StreamBuilder:
                 f"{prefix}_before{number}",
                 [self._place(before.inputs[0], False), written],
                 scratch,
+                one.inner_function,
             )
             before_rows = StreamStep(
                 op=before,
                 style=inner_style,
-                function=one.inner_function,
+                function=one.inner_function.name,
                 arguments=arguments[1:] if inner_style == "window" else arguments,
                 input=self._place(before.inputs[0], False),
                 window=inner_window,
@@ -324,18 +324,23 @@ class StreamBuilder:
                 f"{prefix}_run{number}",
                 [held, part],
                 self._scratch(step, style, part_bytes),
+                one.function,
             )
             first, end = one.span
-            built.append(
-                SliceRun(first, end - first, len(run), before_rows, one.function, arguments[1:])
-            )
+            called = one.function.name
+            built.append(SliceRun(first, end - first, len(run), before_rows, called, arguments[1:]))
         slices = Slices(
             tuple(built), part, self._place(op.outputs[0], True), y.shape[2], y.shape[3]
         )
         return StreamStep(op, "slices", "", (), held, window, slices=slices)
 
     def _slice_arguments(
-        self, instances: Sequence[Instance], prefix: str, tensors: list[Place], scratch: Place
+        self,
+        instances: Sequence[Instance],
+        prefix: str,
+        tensors: list[Place],
+        scratch: Place,
+        function: Function,
     ) -> tuple[Argument, ...]:
         """The arguments of a call for any of several slices, whose constants follow each other."""
         arguments: list[Argument] = []
@@ -352,7 +357,7 @@ class StreamBuilder:
                 arguments.append(name if alone else Strided(name, values[0].size))
             else:
                 arguments.append(scratch)
-        return tuple(arguments)
+        return (*arguments, *function.further)
 
     def _scratch(self, step: Step, style: str, offset: int = 0) -> Place:
         c_type = "uint8_t" if style == "rows" else "int16_t"
@@ -381,8 +386,8 @@ class StreamBuilder:
 @dataclass(frozen=True)
 class _Slice:
     span: Span
-    inner_function: str
-    function: str
+    inner_function: Function
+    function: Function
     inner: Instance
     outer: Instance
 

@@ -10,6 +10,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D, Op
 from tinyvision.kernels import depthwise_bands, depthwise_mve
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import variant
 from tinyvision.kernels.requant import WORDS_BYTES, requantization
 from tinyvision.kernels.window import NOTHING, Window, diagonal, window
 from tinyvision.target.core import Core
@@ -17,6 +18,7 @@ from tinyvision.target.core import Core
 GROUP = 2
 """Channels that the SIMD kernel copies into lines together: half a word of an int8 pixel."""
 TEMPLATE = "depthwise_conv2d_dsp"
+PORTABLE = "depthwise_conv2d"
 DUAL = "_dual"
 BANDS = (8, 4, 1)
 """Output rows whose lines the SIMD kernel holds at once, unless it holds those of all."""
@@ -80,8 +82,9 @@ def pair_starts(shape: Window) -> list[int]:
 
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """The SIMD kernel finishes a group of channels before it begins the next, so its output may
-    lie on its input channel by channel only. The portable one comes after it for the boards whose
-    flash or RAM has no room for pairs of int16 weights or lines.
+    lie on its input channel by channel only. Those that take weights as they are, four channels at
+    a time on SIMD cores, come after it for the boards whose flash or RAM has no room for pairs of
+    int16 weights or lines.
     """
     assert isinstance(op, DepthwiseConv2D)
     if vectors := depthwise_mve.candidates(graph, op, core):
@@ -103,13 +106,17 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             )
             for band in bands(shape)
         ]
-    portable = Kernel(
-        "depthwise_conv2d",
-        "depthwise_conv2d",
-        flash_bytes=shape.taps * shape.channels + tables,
-        overlap=(_element_lead(shape, op.multiplier), None, None),
-    )
-    return (*kernels, portable)
+    fours = core.dsp and op.multiplier == 1 and shape.channels >= 4
+    for lanes in (4, 1) if fours else (1,):
+        kernels.append(
+            Kernel(
+                PORTABLE,
+                variant(PORTABLE, lanes),
+                flash_bytes=shape.taps * shape.channels + tables,
+                overlap=(_element_lead(shape, op.multiplier), None, None),
+            )
+        )
+    return tuple(kernels)
 
 
 def _plane_lead(shape: Window, band: int) -> int:

@@ -22,6 +22,21 @@ from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, window
 
+VARYING = (
+    "in_height",
+    "in_width",
+    "depth",
+    "out_height",
+    "out_width",
+    "channels",
+    "stride_y",
+    "stride_x",
+    "pad_top",
+    "pad_left",
+    "input_zero_point",
+)
+"""What windowed kernels may read at run time."""
+
 
 def window_context(shape: Window) -> dict[str, Value]:
     """The integers that every windowed kernel needs; ``rows_only`` renders the function of one
@@ -75,6 +90,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "input_zero_point": zero_point,
                 "group_depth": shape.group_depth,
             },
+            varying=(*VARYING, "group_depth", "output_zero_point"),
         )
     if kernel.template in ("conv2d_winograd", "conv2d_winograd_rows"):
         return winograd.build(graph, op, kernel, tensors, window_context(shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyvision.codegen.instances import depthwise_bands, depthwise_mve
-from tinyvision.codegen.instances.conv2d import window_context
+from tinyvision.codegen.instances.conv2d import VARYING, window_context
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
     pack_pairs,
@@ -24,6 +24,7 @@ from tinyvision.kernels.depthwise import (
     pair_starts,
 )
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.lanes import lanes_of
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import window
 
@@ -47,7 +48,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 ConstArg("bias", wrapped(bias)),
                 *requant_tables(requant),
             ),
-            context={**requant_context(requant), **context},
+            context={**requant_context(requant), **context, "lanes": lanes_of(kernel)},
+            varying=(*VARYING, "output_zero_point"),
         )
     if kernel.template == "depthwise_conv2d_bands":
         return depthwise_bands.build(graph, op, window_context(shape), shape)

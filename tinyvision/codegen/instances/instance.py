@@ -61,8 +61,10 @@ class Instance:
 
     ``context`` fills the template: integers, C identifiers and tuples of them, nothing else. It
     must not name the layer: two layers with equal template and context share one C function.
-    ``args`` are the call's arguments in the order of the template's parameters.
+    ``args`` are the call's arguments in the order of the template's parameters. ``varying`` are the
+    entries of ``context`` that may be read at run time where layers share code.
     """
 
     args: tuple[Arg, ...]
     context: Mapping[str, Value] = field(default_factory=dict)
+    varying: tuple[str, ...] = ()

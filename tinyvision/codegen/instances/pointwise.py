@@ -50,6 +50,7 @@ def build(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window) -> Instance:
             ScratchArg(),
         ),
         context=context,
+        varying=("channels", "depth", "pixels", "taps", "columns_bytes", "one_shift"),
     )
 
 
