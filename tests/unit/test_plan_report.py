@@ -48,6 +48,10 @@ def test_segments_are_drawn(planned, kind):
     drawn = [s for s in plan.segments if s.kind == kind]
     pictures = list(segment_maps(graph, plan))
     assert drawn and len(pictures) == len(drawn) == len(segment_svgs(graph, plan))
+    console = Console(file=io.StringIO(), width=2000)
+    print_plan(console, graph, plan, target)
+    fields = [" → ".join(sheet.text for sheet in picture.sheets) for picture in pictures]
+    assert all(field in console.file.getvalue() for field in fields)
     for segment, picture in zip(drawn, pictures, strict=True):
         steps = plan.steps[segment.first_step : segment.last_step + 1]
         names = {name for step in steps for name in (*step.inputs, *step.outputs)}

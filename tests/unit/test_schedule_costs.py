@@ -9,7 +9,7 @@ import pytest
 from tests.support.networks import Builder
 from tinyvision import schedule
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.schedule.costs import Work, estimate, load_costs
+from tinyvision.schedule.costs import Work, estimate, load_costs, refill
 from tinyvision.target import CORES, board_names, load_board
 
 SOME = Work(macs=90_000, tail_macs=9_000, outputs=5_000, inputs=2_000, rows=20)
@@ -31,6 +31,12 @@ def test_an_unknown_variant_costs_what_its_template_does():
     assert costs.cycles(Kernel("conv2d_1x1_dsp", "conv2d_1x1_dsp_x64"), SOME) == known
 
 
+def test_constants_that_leave_the_cache_are_loaded_for_every_row():
+    cached = refill(load_board("stm32h7"))
+    assert cached.cycles(16384, 100_000) == 0 < cached.cycles(16385, 100_000)
+    assert refill(load_board("stm32l4")).cycles(100_000, 100_000) == 0
+
+
 @pytest.mark.parametrize("name", board_names())
 @pytest.mark.parametrize("kind", ["layer", "stream"])
 def test_estimates_of_a_plan_follow_its_size(name, kind):
@@ -41,7 +47,7 @@ def test_estimates_of_a_plan_follow_its_size(name, kind):
         x = net.conv(net.input(1, height, 16, 4), 16, 3)
         graph = net.graph(net.conv(net.depthwise(x), 8))
         plan = schedule.plan(graph, board, macs_original=0, schedule=kind)
-        assert plan.step_cycles == estimate(graph, plan, board.core)
+        assert plan.step_cycles == estimate(graph, plan, board)
         assert plan.to_json()["estimated_cycles"] == plan.estimated_cycles > plan.macs_graph / 32
         faster = replace(plan, clock_mhz=2 * plan.clock_mhz)
         assert faster.estimated_ms == plan.estimated_ms / 2

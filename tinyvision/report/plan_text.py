@@ -8,6 +8,7 @@ from rich.text import Text
 
 from tinyvision.ir.graph import Graph
 from tinyvision.report.memory_rows import legend, memory_header, memory_row
+from tinyvision.report.segment_map import SegmentMap, segment_maps
 from tinyvision.report.text import count_text, shape_text, short_name, size_text
 from tinyvision.schedule.plan import Plan
 from tinyvision.target.board import Board
@@ -18,12 +19,22 @@ FULL_WIDTH = 110
 
 def print_plan(console: Console, graph: Graph, plan: Plan, board: Board) -> None:
     """Prints ``plan`` as wide as ``console`` is."""
-    console.print(plan_text(plan, board, console.width))
+    console.print(plan_text(graph, plan, board, console.width))
 
 
-def plan_text(plan: Plan, board: Board, width: int) -> RenderableType:
-    """Figures, one row a layer with a picture of the memory beside it, and what its signs mean."""
-    return Group(_summary(plan, board), Text(), _layers(plan, width), legend())
+def plan_text(graph: Graph, plan: Plan, board: Board, width: int) -> RenderableType:
+    """Figures, one row a layer with a picture of the memory beside it, what its signs mean, and
+    what of its tensors each stream or patch segment keeps.
+    """
+    layers = Group(_summary(plan, board), Text(), _layers(plan, width), legend())
+    return Group(layers, *(_kept(found) for found in segment_maps(graph, plan)))
+
+
+def _kept(found: SegmentMap) -> Text:
+    """From tensor to tensor the rows of a ring, or the receptive field of a tile."""
+    text = Text(f"\n{found.title}\n")
+    text.append(f"{found.subtitle}: ", "dim")
+    return text.append(" → ".join(sheet.text for sheet in found.sheets))
 
 
 def _summary(plan: Plan, board: Board) -> Table:

@@ -99,7 +99,8 @@ def _patch(graph: Graph, plan: Plan, segment: Segment) -> SegmentMap:
     title = f"Patches of {_ends(plan, segment)}: {rows}{TIMES}{columns} tiles"
     halo = TIMES.join(map(str, segment.halo))
     subtitle = (
-        f"The tile in the middle and all that it needs; light: the halo ({halo} at the input)"
+        "The tile in the middle and all that it needs; "
+        f"the halo, light in the picture, is {halo} at the input"
     )
     return SegmentMap(title, subtitle, _sheets(graph, sheets))
 

@@ -23,6 +23,7 @@ from tinyvision.kernels.window import window
 from tinyvision.schedule.plan import Plan, Step
 from tinyvision.schedule.slicing import Sliced, recomputed
 from tinyvision.schedule.tiling import covered, tiling_of
+from tinyvision.target.board import Board
 from tinyvision.target.core import Core
 
 TABLE = Path(__file__).with_name("costs.json")
@@ -119,6 +120,34 @@ def load_costs(core: Core) -> Costs:
 
 
 @dataclass(frozen=True)
+class Refill:
+    """What constants cost that do not stay in a board's level-one data cache from one row to the
+    next: a stream whose constants are larger than the cache loads all of them for every row.
+    """
+
+    cache_bytes: int
+    cycles_per_byte: float
+
+    def cycles(self, constant_bytes: int, row_bytes: int) -> float:
+        """``constant_bytes`` are a stream's in all; ``row_bytes``: for each step those it loads for
+        a row times its rows, added up.
+        """
+        return self.cycles_per_byte * row_bytes if constant_bytes > self.cache_bytes else 0.0
+
+
+def refill(board: Board) -> Refill:
+    """That of ``board``: free where it has no such cache, because kernels' costs have the flash's
+    waits in them then.
+    """
+    timing = board.timing
+    if timing is None or timing.data_cache is None or not timing.flash.line_fill:
+        return Refill(0, 0.0)
+    flash, cache = timing.flash, timing.data_cache
+    cycles = max(flash.line_fill, flash.line_busy)
+    return Refill(cache.size_bytes, cycles / cache.line_bytes)
+
+
+@dataclass(frozen=True)
 class Pricing:
     """What the operators of one graph take on one core."""
 
@@ -142,9 +171,9 @@ def price_list(graph: Graph, core: Core) -> Pricing:
     return Pricing(load_costs(core), works)
 
 
-def estimate(graph: Graph, plan: Plan, core: Core) -> tuple[float, ...]:
-    """Cycles of each step of ``plan``, which is of ``graph``, on ``core``."""
-    costs = load_costs(core)
+def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
+    """Cycles of each step of ``plan``, which is of ``graph``, on ``board``."""
+    costs, loads = load_costs(board.core), refill(board)
     ops = {op.name: op for op in graph.ops}
     cycles = []
     for index, step in enumerate(plan.steps):
@@ -161,6 +190,10 @@ def estimate(graph: Graph, plan: Plan, core: Core) -> tuple[float, ...]:
             slices = -(-graph.tensor(step.outputs[0]).shape[3] // step.channels)
             amount = amount.times(_again(graph, plan, ops, step), slices)
             more = COPY_CYCLES * amount.outputs if plan.expander_of(step) else 0.0
+        if segment.is_stream:
+            together = plan.steps[segment.first_step : segment.last_step + 1]
+            loaded = round(amount.rows * step.kernel.flash_bytes)
+            more += loads.cycles(sum(s.kernel.flash_bytes for s in together), loaded)
         cycles.append(costs.cycles(step.kernel, amount, by_rows) + more)
     return tuple(cycles)
 

@@ -10,19 +10,27 @@ from tinyvision.schedule.plan import Plan
 STEP = 0.92
 """The next plan asked for may take so much of the memory of the last one at most."""
 MOST = 24
+PATCH_STEP = 0.8
+MOST_PATCHES = 4
+"""The same for plans with patches, which take longer to find."""
 
 PlanWithin = Callable[[int | None, bool], Plan | None]
 """The fastest plan with streams within so many bytes; whether rows may be computed again."""
 
 
-def front(layers: Callable[[], Plan], streams: PlanWithin) -> tuple[Plan, ...]:
+def front(
+    layers: Callable[[], Plan], streams: PlanWithin, patches: Callable[[int | None], Plan | None]
+) -> tuple[Plan, ...]:
     """From the fastest plan to the smallest, each with less memory and more estimated cycles than
-    the one before. FitError where there is none.
+    the one before. ``patches``: the plan with patches within so many bytes that executes least.
+    FitError where there is none.
     """
-    return undominated(_plans(layers, streams))
+    return undominated(_plans(layers, streams, patches))
 
 
-def _plans(layers: Callable[[], Plan], streams: PlanWithin) -> Iterator[Plan]:
+def _plans(
+    layers: Callable[[], Plan], streams: PlanWithin, patches: Callable[[int | None], Plan | None]
+) -> Iterator[Plan]:
     failed: FitError | None = None
     limit: int | None = None
     try:
@@ -31,6 +39,14 @@ def _plans(layers: Callable[[], Plan], streams: PlanWithin) -> Iterator[Plan]:
         yield found
     except FitError as error:
         failed = error
+    tiles_limit = limit
+    for _ in range(MOST_PATCHES):
+        plan = patches(tiles_limit)
+        if plan is None or not any(segment.is_patch for segment in plan.segments):
+            break
+        failed = None
+        yield plan
+        tiles_limit = int(plan.sram_bytes * PATCH_STEP)
     for recompute in (False, True):
         for _ in range(MOST):
             plan = streams(limit, recompute)

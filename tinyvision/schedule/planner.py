@@ -17,7 +17,7 @@ from tinyvision.schedule.flash import KERNEL_CODE_BYTES, within_flash
 from tinyvision.schedule.front import fastest_small, front
 from tinyvision.schedule.order import find_order, peak_bytes
 from tinyvision.schedule.patch_jobs import tile_bytes
-from tinyvision.schedule.patch_planner import patch_plan
+from tinyvision.schedule.patch_planner import Place, patch_plan
 from tinyvision.schedule.plan import BankUse, Buffer, Plan, Segment, Step
 from tinyvision.schedule.problem import Problem, build_problem
 from tinyvision.schedule.select import Schedule, Selection, select
@@ -92,11 +92,7 @@ def plan(
         return found
     planned = streamed(rows_arrive) if schedule == "stream" else None
     if schedule == "patch":
-
-        def place(tiled: Problem, order: tuple[int, ...], instances: int) -> Plan:
-            lean = within_flash(tiled, board.flash_bytes - KERNEL_CODE_BYTES * instances)
-            return layer_plan(graph, board, lean, schedule, macs_original, sram_limit, order)
-
+        place = _placing(graph, board, macs_original, sram_limit)
         planned = patch_plan(graph, board.core, problem, candidates, place, sram_limit, patches)
     if planned is None:
         layers = within_flash(problem, board.flash_bytes)
@@ -137,10 +133,25 @@ def pareto_front(
         found = streams.plan(rows_arrive, limit_bytes, recompute)
         return None if found is None else _estimated(graph, board, found)
 
-    plans = front(layered, streamed)
+    def patched(limit_bytes: int | None) -> Plan | None:
+        place = _placing(graph, board, macs_original, limit_bytes)
+        found = patch_plan(graph, board.core, problem, candidates, place, limit_bytes)
+        return None if found is None else _estimated(graph, board, found)
+
+    plans = front(layered, streamed, patched)
     if plans[0].flash_bytes > board.flash_bytes:
         raise explain_flash(plans[0], board)
     return plans
+
+
+def _placing(graph: Graph, board: Board, macs_original: int, sram_limit: int | None) -> Place:
+    """How the patch planner has its problems placed."""
+
+    def place(tiled: Problem, order: tuple[int, ...], instances: int) -> Plan:
+        lean = within_flash(tiled, board.flash_bytes - KERNEL_CODE_BYTES * instances)
+        return layer_plan(graph, board, lean, "patch", macs_original, sram_limit, order)
+
+    return place
 
 
 def _streams(
@@ -152,7 +163,7 @@ def _streams(
 
 
 def _estimated(graph: Graph, board: Board, planned: Plan) -> Plan:
-    cycles = estimate(graph, planned, board.core)
+    cycles = estimate(graph, planned, board)
     return replace(planned, step_cycles=cycles, clock_mhz=board.clock_mhz)
 
 

@@ -13,10 +13,12 @@ from itertools import pairwise
 from math import inf
 
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.schedule.costs import Refill
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import RowProblem
 from tinyvision.schedule.timeline import Range, Timeline
 
+FREE = Refill(0, 0.0)
 Slices = tuple[tuple[int, int], ...]
 """Positions that compute their input themselves, and channels at a time."""
 
@@ -35,6 +37,7 @@ class Cut:
 class Search:
     """The ranges of ``order`` and what each needs. ``rows_arrive``: the network's input comes row
     by row where the first range streams it. Streams may recompute what ``rows.sliced`` lists.
+    ``loads``: what constants cost that a stream loads for every row.
     """
 
     def __init__(
@@ -43,9 +46,10 @@ class Search:
         rows: RowProblem,
         order: Sequence[int],
         rows_arrive: bool,
+        loads: Refill = FREE,
     ) -> None:
         self.problem, self.rows, self.order = problem, rows, tuple(order)
-        self.rows_arrive = rows_arrive
+        self.rows_arrive, self.loads = rows_arrive, loads
         self.lifetimes = problem.lifetimes(order)
         self.stages = {p: rows.stages[job] for p, job in enumerate(order) if job in rows.stages}
         position = {job: p for p, job in enumerate(order)}
@@ -206,7 +210,22 @@ class Search:
     def price(self, first: int, end: int, sliced: Slices = ()) -> float:
         """Cycles that positions ``[first, end)`` take as one stream, estimated."""
         more = sum(self.slice_price(position, channels) for position, channels in sliced)
+        constants, loaded = (known[end] - known[first] for known in self._constants)
+        more += self.loads.cycles(constants, loaded)
         return more + sum(self._row_cycles[position] for position in range(first, end))
+
+    @cached_property
+    def _constants(self) -> tuple[list[int], list[int]]:
+        """Bytes of constants of the positions before each, and the same times their turns."""
+        sizes, loaded = [0], [0]
+        for position, index in enumerate(self.order):
+            size = 0
+            if position in self.stages:
+                size = min(kernel.flash_bytes for kernel in self.rows.kernels[index])
+            sizes.append(sizes[-1] + size)
+            turns = self.stages[position].stage.use.turns if size else 0
+            loaded.append(loaded[-1] + size * turns)
+        return sizes, loaded
 
     def slice_price(self, position: int, channels: int) -> float:
         """Cycles that it takes more to compute the input of ``position`` anew, in slices."""

@@ -16,7 +16,7 @@ from tinyvision.schedule.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
-SLACK = 128
+SLACK = 512
 """Faster kernels and fewer turns may cost this fraction of the least peak."""
 LOOSER = (1.0, 1.01, 1.03, 1.06, 1.1, 1.15)
 """Bounds, as multiples of the least, for which cuts are placed: what needs least on paper does not
