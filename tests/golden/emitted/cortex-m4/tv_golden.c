@@ -227,9 +227,9 @@ static void tv_depthwise_conv2d_dsp_0_widen2(int16_t *to, const int8_t *from)
     from += 4;
     to += 1;
     {
-        const uint32_t word = tv_load2(from + 0) | tv_load2(from + 4) << 16;
-        tv_store_pair(to + 0, tv_add_even(8388736u, word));
-        tv_store_pair(to + 30, tv_add_odd(8388736u, word));
+        const uint32_t word_0 = tv_load2(from + 0) | tv_load2(from + 4) << 16;
+        tv_store_pair(to + 0, tv_add_even(8388736u, word_0));
+        tv_store_pair(to + 30, tv_add_odd(8388736u, word_0));
     }
     from += 8;
     to += 2;
