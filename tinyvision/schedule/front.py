@@ -47,6 +47,10 @@ def _plans(
         failed = None
         yield plan
         tiles_limit = int(plan.sram_bytes * PATCH_STEP)
+    smallest = streams(None, False)
+    if smallest is not None:
+        failed = None
+        yield smallest
     for recompute in (False, True):
         for _ in range(MOST):
             plan = streams(limit, recompute)

@@ -210,9 +210,13 @@ class Search:
     def price(self, first: int, end: int, sliced: Slices = ()) -> float:
         """Cycles that positions ``[first, end)`` take as one stream, estimated."""
         more = sum(self.slice_price(position, channels) for position, channels in sliced)
-        constants, loaded = (known[end] - known[first] for known in self._constants)
-        more += self.loads.cycles(constants, loaded)
+        more += self.loading(first, end)
         return more + sum(self._row_cycles[position] for position in range(first, end))
+
+    def loading(self, first: int, end: int) -> float:
+        """Cycles that a stream of positions ``[first, end)`` takes to load constants again."""
+        constants, loaded = (known[end] - known[first] for known in self._constants)
+        return self.loads.cycles(constants, loaded)
 
     @cached_property
     def _constants(self) -> tuple[list[int], list[int]]:

@@ -25,6 +25,8 @@ always lie best.
 TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85)
 """The same below a limit, where the cheapest cut that can be placed within it is wanted."""
 TRIAL_EFFORT = 60
+COMPARED = 3
+"""Schedules within a limit of which the fastest is taken."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,12 @@ def _above(least: int) -> list[int]:
 def _within(
     search: Search, least: int, limit_bytes: int, capacities: Sequence[int]
 ) -> Streamed | None:
-    """The first schedule within the limit, cheapest cuts first; a cut with its fastest kernels
-    before the same with thriftier ones. Else the smallest, or None where nothing fits the banks.
+    """The fastest of the first schedules found within the limit, cheapest cuts first; a cut with
+    its fastest kernels before the same with thriftier ones. Else the smallest, or None where
+    nothing fits the banks.
     """
     best: Streamed | None = None
+    within: list[Streamed] = []
     bounds = [bound for f in TIGHTER if (bound := int(limit_bytes * f)) > least]
     for cut in _cuts(search, bounds + _above(least)):
         for speed_bytes in (limit_bytes, *bounds, 0):
@@ -88,10 +92,31 @@ def _within(
             if found is None:
                 continue
             if found.peak_bytes <= limit_bytes:
-                return found
+                within.append(found)
+                break
             if best is None or found.peak_bytes < best.peak_bytes:
                 best = found
-    return best
+        if len(within) == COMPARED:
+            break
+    return min(within, key=lambda found: cycles(search, found), default=best)
+
+
+def cycles(search: Search, streamed: Streamed) -> float:
+    """Estimated, with the kernels chosen; ``Cut.price`` is of the fastest there are."""
+    pricing, order = search.rows.pricing, search.order
+    sliced = streamed.timeline.sliced
+    total = 0.0
+    for part in streamed.cut.ranges:
+        silent = {search.expander[position] for position, _ in part.sliced}
+        for position in range(part.first, part.end):
+            kernel = streamed.kernels[position]
+            if position in sliced:
+                expanding = streamed.kernels[search.expander[position]]
+                total += pricing.sliced(sliced[position], expanding, kernel)
+            elif position not in silent:
+                total += pricing.cycles(order[position], kernel, part.stream)
+        total += search.loading(part.first, part.end) if part.stream else 0.0
+    return total
 
 
 def _cuts(search: Search, bounds: Iterable[int]) -> Iterator[Cut]:
