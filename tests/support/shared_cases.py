@@ -12,7 +12,7 @@ from tests.support.kernel_check import merge
 from tests.support.simple_plan import simple_plan
 from tinyvision.codegen.instances import build
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import Conv2D, DepthwiseConv2D, Op, Padding
+from tinyvision.ir.ops import Add, Conv2D, DepthwiseConv2D, Op, Padding
 from tinyvision.ir.types import DType
 from tinyvision.kernels.choose import candidates
 from tinyvision.kernels.kernel import Kernel
@@ -70,7 +70,24 @@ def depthwise() -> list[Graph]:
     ]
 
 
-CASES: dict[str, Callable[[], list[Graph]]] = {"pointwise": pointwise, "depthwise": depthwise}
+def sums() -> list[Graph]:
+    graphs = []
+    for seed, channels in enumerate((1, 3, 4, 8, 9, 16, 4, 20)):
+        builder = GraphBuilder()
+        scales = (0.5, 0.7) if seed % 2 else (0.9, 0.4)
+        a, b = (
+            builder.input((1, 2, 3 + seed, channels), (scale, 3 * seed - 9)) for scale in scales
+        )
+        zero_point, clamp = OUTPUTS[seed % 2]
+        graphs.append(builder.build(builder.op(Add, a, b, quant=(1.1, zero_point), clamp=clamp)))
+    return graphs
+
+
+CASES: dict[str, Callable[[], list[Graph]]] = {
+    "pointwise": pointwise,
+    "depthwise": depthwise,
+    "sums": sums,
+}
 
 
 def variants(graphs: list[Graph], core: Core) -> dict[str, list[Graph]]:

@@ -170,7 +170,7 @@ def _render(key: Key, names: set[str]) -> list[tuple[str, str]]:
     template, context = key
     fields = {k: as_fields(v, k) if k in names else v for k, v in context}
     text = render_kernel(template, _unnamed(template), fields, f"tv_{template}_shape")
-    first, *marked = re.split(r"\f(\w*)\f", text)
+    first, *marked = re.split(r"@(\w*)@", text)
     suffixes, texts = marked[::2] or [""], marked[1::2] or [""]
     texts[-1] = first + texts[-1]
     return [(s, part.strip() + "\n") for s, part in zip(suffixes, texts, strict=True)]

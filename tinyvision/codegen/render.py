@@ -34,6 +34,7 @@ def environment() -> jinja2.Environment:
     env.filters.update(
         comment=c_comment, c_string=c_string, c_int=c_int, c_float=c_float, rows=_rows, named=Field
     )
+    env.tests["runtime"] = lambda value: isinstance(value, Field)
     return env
 
 

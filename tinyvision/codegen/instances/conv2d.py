@@ -29,6 +29,8 @@ VARYING = (
     "out_height",
     "out_width",
     "channels",
+    "kernel_height",
+    "kernel_width",
     "stride_y",
     "stride_x",
     "pad_top",

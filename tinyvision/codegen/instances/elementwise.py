@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyvision.codegen.instances.instance import (
@@ -20,12 +22,23 @@ from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.lanes import lanes_of
 
+FACTORS = ("zero_point", "multiplier", "shift")
+VARYING = (
+    "sizes",
+    *(
+        f"{x}_{what}"
+        for x in ("a", "b", "output")
+        for what in ("zero_point", "multiplier", "shift")
+    ),
+)
+"""What sums may read at run time."""
+
 
 def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     assert isinstance(op, (Add, Sub))
     params = add_params(graph, op)
     assert params.left_shift == 20  # the template's bounds rest on it
-    return _broadcast(
+    instance = _broadcast(
         graph,
         op,
         kernel,
@@ -42,6 +55,7 @@ def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         low=op.clamp[0],
         high=op.clamp[1],
     )
+    return replace(instance, varying=VARYING)
 
 
 def build_mul(graph: Graph, op: Op, kernel: Kernel) -> Instance:
