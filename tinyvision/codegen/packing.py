@@ -68,29 +68,12 @@ def pack_rows(rows: Array, block: int, *, widened_in_order: bool) -> Array:
     return packed
 
 
-def pack_channel_pairs(rows: Array, order: Sequence[int]) -> Array:
-    """Weights (groups, channels, taps) int8 as words of two taps of two channels, (a0, b0, a1, b1).
-
-    ``order``: the taps in the order in which the inputs are paired, -1 for a tap of zero. Words of
-    one pair of channels follow each other; an odd last channel is paired with zeros.
-    """
-    groups, channels, taps = rows.shape
-    padded = np.zeros((groups, channels + channels % 2, taps + 1), np.int8)
-    padded[:, :channels, :taps] = rows
-    pairs = padded[:, :, list(order)].reshape(groups, -1, 2, len(order) // 2, 2)
-    return pairs.transpose(0, 1, 3, 4, 2).ravel()
-
-
-def channel_params(bias: Array, requant: Requantization, groups: int = 1) -> Array:
-    """Bias, multiplier, addend and shift of every channel, int32; as many channels in each group
-    as ``pack_channel_pairs`` makes of them.
-    """
+def channel_params(bias: Array, requant: Requantization) -> Array:
+    """Bias, multiplier, addend and shift of every channel, (channels, 4) int32."""
     shifts = np.array(requant.shifts, np.int64)
     addends = (2 * requant.zero_point + 1) << np.maximum(shifts - 1, 0)
     columns = (bias, requant.multipliers, addends if requant.fast else 0 * shifts, shifts)
-    params = np.stack([np.asarray(c, np.int64) for c in columns], axis=1).astype(np.int32)
-    params = params.reshape(groups, -1, 4)
-    return np.pad(params, ((0, 0), (0, params.shape[1] % 2), (0, 0)))
+    return np.stack([np.asarray(c, np.int64) for c in columns], axis=1).astype(np.int32)
 
 
 def pack_pairs(taps: Array, starts: Sequence[int]) -> Array:

@@ -38,7 +38,7 @@ def sums_of(graph: Graph, op: Weighted, bias: Array, scale: int = 0) -> Sums:
             _one_shift_words(bias.astype(np.int64) << scale, scaled),
         )
         return Sums(words, {**context, "form": 2, "one_shift": plain.shift, "ties": 0})
-    general = channel_params(bias, requant).reshape(-1, 4)[: bias.size].astype(np.int64)
+    general = channel_params(bias, requant).astype(np.int64)
     shifted = general * [2**scale, 1, 1, 1]
     return Sums((general, shifted), {**context, "form": int(requant.fast), "one_shift": 0})
 

@@ -12,26 +12,32 @@ from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, block_lead, diagonal, window
 from tinyvision.target.core import Core
 
+SIMD = "conv2d_dsp"
 BLOCK_PIXELS = 4
 """Output pixels whose inputs the SIMD kernels widen and multiply at once."""
 SMALL_BLOCK_PIXELS = 2
 """The same where memory is short."""
 
 
-def padded_taps(taps: int) -> int:
-    """Products a channel in the SIMD kernels, which take two at a time."""
-    return taps + taps % 2
+def run_length(shape: Window) -> tuple[int, int]:
+    """How many inputs lie side by side under a window, and how many such runs it has."""
+    if shape.groups == 1 and shape.dilation[1] == 1:
+        return shape.kernel[1] * shape.depth, shape.kernel[0]
+    return shape.group_depth, shape.kernel[0] * shape.kernel[1]
 
 
 def columns_bytes(shape: Window, pixels: int) -> int:
-    """Scratch of the SIMD kernels: columns of int16 inputs for a block of ``pixels``."""
-    return pixels * padded_taps(shape.taps) * 2
+    """Scratch of the SIMD kernels: columns of int16 inputs for a block of ``pixels``, and a run
+    that is partly padding.
+    """
+    columns = pixels * pointwise.padded_taps(shape.taps) * 2 + pointwise.AHEAD_BYTES
+    return -(-(columns + run_length(shape)[0]) // 8) * 8
 
 
-def simd_flash_bytes(shape: Window) -> int:
-    """Weights and four int32 a channel; an odd channel of a group brings a second one of zeros."""
-    channels = shape.group_channels + shape.group_channels % 2
-    return shape.groups * channels * (padded_taps(shape.taps) + 16)
+def simd_stream_bytes(shape: Window) -> int:
+    """What ``pointwise`` has for a pair of channels, for those of each group."""
+    words = pointwise.padded_taps(shape.taps) // 2 + pointwise.BESIDE_WEIGHTS
+    return 4 * words * len(pointwise.pairs(shape.group_channels)) * shape.groups
 
 
 def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
@@ -52,7 +58,10 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     if shape.is_pointwise:
         return pointwise.candidates(shape, core)
     tiles = (*winograd.candidates(graph, op, core), *winograd_rows.candidates(graph, op, core))
-    return (*tiles, _simd(shape, BLOCK_PIXELS))
+    copies = shape.pixels >= pointwise.LEAST_PIXELS
+    copies &= simd_stream_bytes(shape) <= pointwise.MOST_STREAM_BYTES
+    in_ram = (_simd(shape, core, BLOCK_PIXELS, pointwise.IN_RAM),) if copies else ()
+    return (*tiles, *in_ram, _simd(shape, core, BLOCK_PIXELS))
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
@@ -63,17 +72,18 @@ def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     shape = window(graph, op)
     if shape.is_pointwise:
         return (pointwise.thrifty(shape, core),)
-    return (_simd(shape, SMALL_BLOCK_PIXELS),)
+    return (_simd(shape, core, SMALL_BLOCK_PIXELS, pointwise.SMALL),)
 
 
-def _simd(shape: Window, pixels: int) -> Kernel:
-    template = "conv2d_dsp"
+def _simd(shape: Window, core: Core, pixels: int, kind: str = "") -> Kernel:
+    copied = simd_stream_bytes(shape) if kind == pointwise.IN_RAM else 0
     return Kernel(
-        template,
-        template if pixels == BLOCK_PIXELS else f"{template}_x{pixels}",
-        scratch_bytes=columns_bytes(shape, pixels),
-        flash_bytes=simd_flash_bytes(shape),
+        SIMD,
+        SIMD + kind + (pointwise.DUAL if core.dual else ""),
+        scratch_bytes=columns_bytes(shape, pixels) + -(-copied // 8) * 8,
+        flash_bytes=simd_stream_bytes(shape),
         overlap=(block_lead(shape, pixels), None, None),
+        by_rows=not copied,
     )
 
 

@@ -24,8 +24,8 @@ IN_RAM, SMALL, DUAL = "_ram", "_x2", "_dual"
 BLOCK_PIXELS, SMALL_BLOCK_PIXELS = 4, 2
 BESIDE_WEIGHTS = 8
 """Words of a pair of channels: what its sums start from, two multipliers, addends and shifts."""
-MOST_STREAM_BYTES = 16384
-LEAST_PIXELS = 16
+MOST_STREAM_BYTES = 65536
+LEAST_PIXELS = 9
 """Below this many pixels, copying the stream costs more than it saves."""
 AHEAD_BYTES = 8
 MOST = 2**23
@@ -72,19 +72,25 @@ def _kernel(shape: Window, core: Core, kind: str = "") -> Kernel:
     return Kernel(
         TEMPLATE,
         TEMPLATE + kind + (DUAL if core.dual else ""),
-        scratch_bytes=columns_bytes(shape, block) + copied,
+        scratch_bytes=columns_bytes(shape, block) + -(-copied // 8) * 8,
         flash_bytes=stream_bytes(shape),
         overlap=(block_lead(shape, block), None, None),
         by_rows=kind != IN_RAM,
     )
 
 
-def has_halves(graph: Graph, op: Conv2D) -> bool:
+def group_pairs(channels: int, groups: int) -> list[tuple[int, int]]:
+    """``pairs`` of each group's channels."""
+    size = channels // groups
+    return [(g * size + a, g * size + b) for g in range(groups) for a, b in pairs(size)]
+
+
+def has_halves(graph: Graph, op: Conv2D, groups: int = 1) -> bool:
     """Whether every half word and every sum fits."""
     weights = graph.tensor(op.inputs[1]).data
     assert weights is not None
     rows = weights.reshape(weights.shape[0], -1)
-    found = [halves(rows[a], rows[b]) for a, b in pairs(rows.shape[0])]
+    found = [halves(rows[a], rows[b]) for a, b in group_pairs(rows.shape[0], groups)]
     small = all(half.min() >= -(2**15) and half.max() < 2**15 for half in found)
     return small and int(accumulator_bounds(graph, op).max()) < MOST
 

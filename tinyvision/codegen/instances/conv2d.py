@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tinyvision.codegen.instances import conv2d_lanes, conv2d_mve, pointwise, winograd
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
-    channel_params,
-    folded_bias,
-    pack_channel_pairs,
     requant_context,
     requant_tables,
     wrapped,
 )
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, Op
-from tinyvision.kernels.conv2d import columns_bytes, padded_taps
+from tinyvision.kernels.conv2d import columns_bytes, run_length
 from tinyvision.kernels.conv2d_lanes import BLOCKS
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.pointwise import AHEAD_BYTES
 from tinyvision.kernels.requant import requantization
 from tinyvision.kernels.window import Window, window
 
@@ -103,36 +99,18 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         return conv2d_mve.build(graph, op, kernel, window_context(shape), shape)
     if kernel.template == "conv2d_1x1_dsp":
         return pointwise.build(graph, op, kernel, shape)
-    rows = weights.reshape(shape.channels, shape.taps)
-    groups = rows.reshape(shape.groups, shape.group_channels, shape.taps)
-    folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)
-    order = tap_order(shape)
-    context |= {
-        "taps": len(order),
-        "group_channels": shape.group_channels,
-        "block": kernel.scratch_bytes // columns_bytes(shape, 1),
-    }
-    context |= window_context(shape)
-    context |= {"input_zero_point": zero_point, "group_depth": shape.group_depth}
-    context["by_words"] = int(shape.group_depth % 4 == 0)
+    run, runs = run_length(shape)
+    found = pointwise.products(graph, op, kernel, shape, pointwise.tap_order(run, runs))
     return Instance(
-        args=(
-            *tensors,
-            ConstArg("weights", pack_channel_pairs(groups, order)),
-            ConstArg("params", channel_params(folded, requant, shape.groups)),
-            ScratchArg(),
-        ),
-        context=context,
+        args=(*tensors, ConstArg("stream", found.stream), ScratchArg()),
+        context={
+            **found.context,
+            **window_context(shape),
+            "groups": shape.groups,
+            "group_channels": shape.group_channels,
+            "group_depth": shape.group_depth,
+            "input_zero_point": zero_point,
+            "columns_bytes": columns_bytes(shape, found.block),
+            "ahead": AHEAD_BYTES,
+        },
     )
-
-
-def tap_order(shape: Window) -> list[int]:
-    """The taps in the order in which the SIMD kernels pair inputs, -1 where there is none.
-
-    Inputs that come by words are paired as words are widened: even bytes, then odd ones.
-    """
-    order = list(range(shape.taps)) + [-1] * (padded_taps(shape.taps) - shape.taps)
-    if shape.group_depth % 4 == 0:
-        for start in range(0, shape.taps - 3, 4):
-            order[start + 1], order[start + 2] = start + 2, start + 1
-    return order

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
@@ -18,50 +20,79 @@ WIDENED = [0, 2, 1, 3]
 """Four inputs in the order in which they are widened."""
 
 
-def build(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window) -> Instance:
+@dataclass(frozen=True, eq=False)
+class Products:
+    """What ``kernels/_pointwise.j2`` needs: ``block`` pixels at a time, constants in order."""
+
+    context: dict[str, Value]
+    block: int
+    stream: Array
+
+
+def products(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window, order: Array) -> Products:
+    """``order``: the taps in the order in which inputs are paired, -1 for a tap of zero."""
     weights, bias = graph.tensor(op.inputs[1]).data, graph.tensor(op.inputs[2]).data
     assert weights is not None and bias is not None
-    rows = weights.reshape(shape.channels, shape.depth)
+    rows = weights.reshape(shape.channels, shape.taps)
     zero_point = graph.tensor(op.inputs[0]).zero_point
     folded = folded_bias(bias, rows.sum(axis=1, dtype=np.int64), zero_point)
-    shared = pointwise.has_halves(graph, op)
+    shared = pointwise.has_halves(graph, op, shape.groups)
     sums = sums_of(graph, op, folded, 8 if shared else 0)
-    kind = kernel.variant.removeprefix(pointwise.TEMPLATE)
+    kind = kernel.variant.removeprefix(kernel.template)
     block = pointwise.BLOCK_PIXELS
     if kind.startswith(pointwise.SMALL):
         block = pointwise.SMALL_BLOCK_PIXELS
     context: dict[str, Value] = {
         **sums.context,
         "channels": shape.channels,
+        "several": int(shape.group_channels > 1),
         "depth": shape.depth,
-        "pixels": shape.pixels,
-        "taps": pointwise.padded_taps(shape.depth),
+        "taps": len(order),
         "block": block,
         "halves": int(shared),
         "dual": int(kind.endswith(pointwise.DUAL)),
         "in_ram": int(kind.startswith(pointwise.IN_RAM)),
-        "columns_bytes": pointwise.columns_bytes(shape, block),
     }
+    pairs = pointwise.group_pairs(shape.channels, shape.groups)
+    return Products(context, block, _stream(rows, sums, shared, order, pairs))
+
+
+def build(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window) -> Instance:
+    found = products(graph, op, kernel, shape, tap_order(shape.depth, 1))
     return Instance(
         args=(
             TensorArg(op.inputs[0]),
             TensorArg(op.outputs[0]),
-            ConstArg("stream", _stream(rows, sums, shared)),
+            ConstArg("stream", found.stream),
             ScratchArg(),
         ),
-        context=context,
+        context={
+            **found.context,
+            "pixels": shape.pixels,
+            "columns_bytes": pointwise.columns_bytes(shape, found.block),
+        },
         varying=("channels", "depth", "pixels", "taps", "columns_bytes", "one_shift"),
     )
 
 
-def _stream(rows: Array, sums: Sums, shared: bool) -> Array:
+def tap_order(length: int, runs: int) -> Array:
+    """The taps of ``runs`` times ``length`` inputs in the order in which they are paired: whole
+    words first, then what is left of each run; -1 where there is none.
+    """
+    taps = np.arange(length * runs).reshape(runs, length)
+    whole = length // 4 * 4
+    words = taps[:, :whole].reshape(-1, 4)[:, WIDENED].ravel()
+    order = np.concatenate((words, taps[:, whole:].ravel()))
+    return np.pad(order, (0, order.size % 2), constant_values=-1)
+
+
+def _stream(
+    rows: Array, sums: Sums, shared: bool, order: Array, pairs: list[tuple[int, int]]
+) -> Array:
     """(pairs of channels, words) int32: see ``kernels/_pointwise.j2``."""
-    low, high = np.array(pointwise.pairs(rows.shape[0])).T
-    weights = np.pad(rows.astype(np.int64), ((0, 0), (0, rows.shape[1] % 2)))
-    quads = rows.shape[1] // 4 * 4
-    order = np.arange(weights.shape[1])
-    order[:quads] = order[:quads].reshape(-1, 4)[:, WIDENED].ravel()
-    a, b = weights[low][:, order], weights[high][:, order]
+    low, high = np.array(pairs).T
+    weights = np.pad(rows.astype(np.int64), ((0, 0), (0, 1)))[:, order]
+    a, b = weights[low], weights[high]
     halves = pointwise.halves(a, b) if shared else (a & 0xFF) | (b & 0xFF) << 8
     words = (halves[:, ::2] & 0xFFFF) | halves[:, 1::2] << 16
     first, second = sums.words[0][low], sums.words[1][high]

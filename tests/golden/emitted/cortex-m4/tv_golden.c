@@ -10,46 +10,267 @@
 
 /* Conv2D 3x3, stride 2x2, dilation 1x1, 1 group(s): 6x5x3 to 3x3x4.
  * The inputs under a window are widened into a column of int16, 4 columns side by side. */
-/* 3 pixel(s) of 4 channels from as many columns of 28 inputs. */
-static TV_NOINLINE void tv_conv2d_dsp_0_dot3(
-    const int16_t *columns, int8_t *output, const int8_t *weights, const int32_t *params)
+/* 3 pixel(s) of the channels between `stream` and `end`, two at a time, from as many columns of 28 inputs. */
+#if defined(__ARM_FEATURE_SIMD32)
+__attribute__((naked, noinline)) static void tv_conv2d_dsp_0_dot3(
+    TV_UNUSED const int16_t *columns, TV_UNUSED int8_t *output,
+    TV_UNUSED const int32_t *stream, TV_UNUSED const int32_t *end)
 {
-    for (int32_t channel = 0; channel < 4; channel += 2) {
-        int32_t acc_0_0 = params[0];
-        int32_t acc_0_1 = params[0];
-        int32_t acc_0_2 = params[0];
-        int32_t acc_1_0 = params[4];
-        int32_t acc_1_1 = params[4];
-        int32_t acc_1_2 = params[4];
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #16\n"
+        "sub r0, r0, #4\n"
+        "sub r3, r3, #4\n"
+        "stm sp, {r0, r1}\n"
+        "str r3, [sp, #8]\n"
+        "sub r1, r2, #4\n"
+        ".balign 4\n"
+    "1:\n" /* two channels */
+        "ldr.w r2, [sp, #0]\n"
+        "ldr.w r6, [r1, #4]\n"
+        "ldr.w r10, [r1, #8]!\n"
+        "ldr.w r12, [r1, #4]\n"
+        "ldr.w r0, [r2, #4]\n"
+        "ldr.w r3, [r2, #8]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r10\n"
+        "smlad r4, lr, r0, r6\n"
+        "smlad r9, r12, r3, r10\n"
+        "smlad r5, lr, r3, r6\n"
+        "ldr.w r0, [r2, #12]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #8]\n"
+        "ldr.w r0, [r2, #20]\n"
+        "ldr.w r3, [r2, #24]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #28]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #12]\n"
+        "ldr.w r0, [r2, #36]\n"
+        "ldr.w r3, [r2, #40]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #44]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #16]\n"
+        "ldr.w r0, [r2, #52]\n"
+        "ldr.w r3, [r2, #56]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #60]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #20]\n"
+        "ldr.w r0, [r2, #68]\n"
+        "ldr.w r3, [r2, #72]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #76]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #24]\n"
+        "ldr.w r0, [r2, #84]\n"
+        "ldr.w r3, [r2, #88]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #92]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #28]\n"
+        "ldr.w r0, [r2, #100]\n"
+        "ldr.w r3, [r2, #104]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #108]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #32]!\n"
+        "ldr.w r0, [r2, #116]\n"
+        "ldr.w r3, [r2, #120]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #124]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "add.w r2, r2, #128\n"
+        "ldr.w r12, [r1, #4]\n"
+        "ldr.w r0, [r2, #4]\n"
+        "ldr.w r3, [r2, #8]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #12]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #8]\n"
+        "ldr.w r0, [r2, #20]\n"
+        "ldr.w r3, [r2, #24]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #28]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #12]\n"
+        "ldr.w r0, [r2, #36]\n"
+        "ldr.w r3, [r2, #40]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #44]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #16]\n"
+        "ldr.w r0, [r2, #52]\n"
+        "ldr.w r3, [r2, #56]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #60]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #20]\n"
+        "ldr.w r0, [r2, #68]\n"
+        "ldr.w r3, [r2, #72]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #76]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "ldr.w r12, [r1, #24]!\n"
+        "ldr.w r0, [r2, #84]\n"
+        "ldr.w r3, [r2, #88]\n"
+        "sxtb16 lr, r12\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
+        "ldr.w r0, [r2, #92]\n"
+        "smlad r10, r12, r0, r10\n"
+        "smlad r6, lr, r0, r6\n"
+        "sub.w r8, r8, r4\n"
+        "sub.w r9, r9, r5\n"
+        "sub.w r10, r10, r6\n"
+        "asr.w r8, r8, #7\n" /* twice the sum */
+        "asr.w r9, r9, #7\n" /* twice the sum */
+        "asr.w r10, r10, #7\n" /* twice the sum */
+        "ldrd r3, r12, [r1, #4]\n"
+        "lsl.w r4, r4, #1\n"
+        "smmlar r4, r4, r3, r12\n"
+        "lsl.w r5, r5, #1\n"
+        "smmlar r5, r5, r3, r12\n"
+        "lsl.w r6, r6, #1\n"
+        "smmlar r6, r6, r3, r12\n"
+        "ldr.w r3, [r1, #20]\n"
+        "asr.w r4, r4, r3\n"
+        "ssat r4, #8, r4\n"
+        "asr.w r5, r5, r3\n"
+        "ssat r5, #8, r5\n"
+        "asr.w r6, r6, r3\n"
+        "ssat r6, #8, r6\n"
+        "ldrd r3, r12, [r1, #12]\n"
+        "smmlar r8, r8, r3, r12\n"
+        "smmlar r9, r9, r3, r12\n"
+        "smmlar r10, r10, r3, r12\n"
+        "ldr.w r3, [r1, #24]\n"
+        "asr.w r8, r8, r3\n"
+        "ssat r8, #8, r8\n"
+        "asr.w r9, r9, r3\n"
+        "ssat r9, #8, r9\n"
+        "asr.w r10, r10, r3\n"
+        "ssat r10, #8, r10\n"
+"ldr.w r0, [sp, #4]\n"
+        "ldr.w r3, [sp, #8]\n"
+        "add.w r1, r1, #24\n"
+        "strb.w r4, [r0, #0]\n"
+        "strb.w r8, [r0, #1]\n"
+        "strb.w r5, [r0, #4]\n"
+        "strb.w r9, [r0, #5]\n"
+        "strb.w r6, [r0, #8]\n"
+        "strb.w r10, [r0, #9]\n"
+        "add.w r0, r0, #2\n"
+        "cmp.w r1, r3\n"
+        "str.w r0, [sp, #4]\n"
+        "bne.w 1b\n"
+        "add sp, #16\n"
+        "pop {r4-r11, pc}\n");
+}
+#else
+static void tv_conv2d_dsp_0_dot3(
+    const int16_t *columns, int8_t *output, const int32_t *stream, const int32_t *end)
+{
+    for (; stream != end; stream += 22) {
+        int32_t a_0 = stream[0], b_0 = stream[1];
+        int32_t a_1 = stream[0], b_1 = stream[1];
+        int32_t a_2 = stream[0], b_2 = stream[1];
         const int16_t *x = columns;
-        for (int32_t pair = 0; pair < 14; pair++) {
-            const uint32_t word = tv_load4(weights);
-            const uint32_t w_0 = tv_widen_even(word), w_1 = tv_widen_odd(word);
-            const uint32_t x_0 = tv_load_pair(x + 0);
-            acc_0_0 = tv_mac_pairs(w_0, x_0, acc_0_0);
-            acc_1_0 = tv_mac_pairs(w_1, x_0, acc_1_0);
-            const uint32_t x_1 = tv_load_pair(x + 2);
-            acc_0_1 = tv_mac_pairs(w_0, x_1, acc_0_1);
-            acc_1_1 = tv_mac_pairs(w_1, x_1, acc_1_1);
-            const uint32_t x_2 = tv_load_pair(x + 4);
-            acc_0_2 = tv_mac_pairs(w_0, x_2, acc_0_2);
-            acc_1_2 = tv_mac_pairs(w_1, x_2, acc_1_2);
-            weights += 4;
+        for (int32_t t = 2; t < 16; t++) {
+            const uint32_t word = (uint32_t)stream[t], low = tv_widen_even(word), high = word;
+            a_0 = tv_mac_pairs(low, tv_load_pair(x + 0), a_0);
+            b_0 = tv_mac_pairs(high, tv_load_pair(x + 0), b_0);
+            a_1 = tv_mac_pairs(low, tv_load_pair(x + 2), a_1);
+            b_1 = tv_mac_pairs(high, tv_load_pair(x + 2), b_1);
+            a_2 = tv_mac_pairs(low, tv_load_pair(x + 4), a_2);
+            b_2 = tv_mac_pairs(high, tv_load_pair(x + 4), b_2);
             x += 8;
         }
-        output[0 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_0 * 2, (params + 0)[1], (params + 0)[2]) >> (params + 0)[3], -128, 127);
-        output[4 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_1 * 2, (params + 0)[1], (params + 0)[2]) >> (params + 0)[3], -128, 127);
-        output[8 + channel + 0] = (int8_t)tv_clamp(tv_high_mul_add(acc_0_2 * 2, (params + 0)[1], (params + 0)[2]) >> (params + 0)[3], -128, 127);
-        output[0 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_0 * 2, (params + 4)[1], (params + 4)[2]) >> (params + 4)[3], -128, 127);
-        output[4 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_1 * 2, (params + 4)[1], (params + 4)[2]) >> (params + 4)[3], -128, 127);
-        output[8 + channel + 1] = (int8_t)tv_clamp(tv_high_mul_add(acc_1_2 * 2, (params + 4)[1], (params + 4)[2]) >> (params + 4)[3], -128, 127);
-        params += 8;
+        const int32_t *factors = stream + 16;
+        b_0 = (int32_t)((uint32_t)b_0 - (uint32_t)a_0) >> 8;
+        output[0] = (int8_t)tv_clamp(tv_high_mul_add(a_0 * 2, factors[0], factors[1]) >> factors[4], -128, 127);
+        output[1] = (int8_t)tv_clamp(tv_high_mul_add(b_0 * 2, factors[2], factors[3]) >> factors[5], -128, 127);
+        b_1 = (int32_t)((uint32_t)b_1 - (uint32_t)a_1) >> 8;
+        output[4] = (int8_t)tv_clamp(tv_high_mul_add(a_1 * 2, factors[0], factors[1]) >> factors[4], -128, 127);
+        output[5] = (int8_t)tv_clamp(tv_high_mul_add(b_1 * 2, factors[2], factors[3]) >> factors[5], -128, 127);
+        b_2 = (int32_t)((uint32_t)b_2 - (uint32_t)a_2) >> 8;
+        output[8] = (int8_t)tv_clamp(tv_high_mul_add(a_2 * 2, factors[0], factors[1]) >> factors[4], -128, 127);
+        output[9] = (int8_t)tv_clamp(tv_high_mul_add(b_2 * 2, factors[2], factors[3]) >> factors[5], -128, 127);
+        output += 2;
     }
 }
+#endif
 
-/* The inputs under the window at input column `left`; padding is the zero point. */
+
+/* The inputs under the window at input column `left`; padding is the zero point. `edge` has room
+ * for 9 of them. */
 static TV_NOINLINE void tv_conv2d_dsp_0_column(
-    int16_t *column, const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int32_t left)
+    int16_t *column, const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int32_t left,
+    int8_t *edge)
 {
     int32_t kx_first = 0, kx_last = 3;
     while (kx_first < kx_last && left + kx_first * 1 < 0) {
@@ -59,40 +280,74 @@ static TV_NOINLINE void tv_conv2d_dsp_0_column(
         kx_last--;
     }
 
+    uint32_t word;
     if (ky_first == 0 && ky_last == 3 && kx_first == 0 && kx_last == 3) {
-        tv_widen_column(column, 4, 0, rows[0] + left * 3, 9);
-        tv_widen_column(column, 4, 9, rows[1] + left * 3, 9);
-        tv_widen_column(column, 4, 18, rows[2] + left * 3, 9);
-        tv_fill_column(column, 4, 27, 0, 1);
+        const int8_t *from_0 = rows[0] + left * 3;
+        word = tv_load4(from_0 + 0);
+        tv_store_pair(column + 0, tv_widen_even(word));
+        tv_store_pair(column + 8, tv_widen_odd(word));
+        word = tv_load4(from_0 + 4);
+        tv_store_pair(column + 16, tv_widen_even(word));
+        tv_store_pair(column + 24, tv_widen_odd(word));
+        column[96] = from_0[8];
+        const int8_t *from_1 = rows[1] + left * 3;
+        word = tv_load4(from_1 + 0);
+        tv_store_pair(column + 32, tv_widen_even(word));
+        tv_store_pair(column + 40, tv_widen_odd(word));
+        word = tv_load4(from_1 + 4);
+        tv_store_pair(column + 48, tv_widen_even(word));
+        tv_store_pair(column + 56, tv_widen_odd(word));
+        column[97] = from_1[8];
+        const int8_t *from_2 = rows[2] + left * 3;
+        word = tv_load4(from_2 + 0);
+        tv_store_pair(column + 64, tv_widen_even(word));
+        tv_store_pair(column + 72, tv_widen_odd(word));
+        word = tv_load4(from_2 + 4);
+        tv_store_pair(column + 80, tv_widen_even(word));
+        tv_store_pair(column + 88, tv_widen_odd(word));
+        column[104] = from_2[8];
+        column[105] = 0;
         return;
     }
-    int32_t tap = ky_first * 9;
-    tv_fill_column(column, 4, 0, -3, tap);
-    for (int32_t ky = ky_first; ky < ky_last; ky++) {
-        tv_fill_column(column, 4, tap, -3, kx_first * 3);
-        tv_widen_column(column, 4, tap + kx_first * 3, rows[ky] + (left + kx_first) * 3, (kx_last - kx_first) * 3);
-        tv_fill_column(column, 4, tap + kx_last * 3, -3, (3 - kx_last) * 3);
-        tap += 9;
+    for (int32_t r = 0; r < 3; r++) {
+        const int8_t *from = edge;
+        const int32_t first = kx_first * 3, count = (kx_last - kx_first) * 3;
+        if (r < ky_first || r >= ky_last || count <= 0) {
+            memset(edge, -3, 9);
+        } else if (count == 9) {
+            from = rows[r] + left * 3;
+        } else {
+            memset(edge, -3, 9);
+            memcpy(edge + first, rows[r] + left * 3 + first, (size_t)count);
+        }
+        tv_widen_words(column, 4, r * 8, from, 8);
+        int32_t tap = 24 + r * 1;
+        for (int32_t i = 8; i < 9; i++, tap++) {
+            column[tap / 2 * 8 + tap % 2] = from[i];
+        }
     }
-    tv_fill_column(column, 4, tap, -3, 27 - tap);
-    tv_fill_column(column, 4, 27, 0, 1);
+    column[105] = 0;
 }
 
 /* One output row from the input rows under its kernel rows, of which [ky_first, ky_last) exist. */
 static void tv_conv2d_dsp_0_row(
     const int8_t *const rows[], int32_t ky_first, int32_t ky_last, int8_t *output,
-    const int8_t *weights, const int32_t *params, int16_t *columns)
+    const int32_t *stream, int16_t *columns)
 {
+    int8_t *const edge = (int8_t *)(columns + 116);
     for (int32_t p = 0; p < 3; p++) {
-        tv_conv2d_dsp_0_column(columns + 2 * p, rows, ky_first, ky_last, (0 + p) * 2 - 1);
+        tv_conv2d_dsp_0_column(columns + 2 * p, rows, ky_first, ky_last, (0 + p) * 2 - 1, edge);
     }
-    tv_conv2d_dsp_0_dot3(columns, output, weights, params);
+    tv_conv2d_dsp_0_dot3(columns, output, stream, stream + 44);
 }
 
 static void tv_conv2d_dsp_0(
-    const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *params, uint8_t *scratch)
+    const int8_t *input, int8_t *output, const int32_t *stream, uint8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
+    int32_t *copy = (int32_t *)(void *)(scratch + 248);
+    tv_copy_words(copy, stream, 44);
+    stream = copy;
     for (int32_t image = 0; image < 1; image++) {
         for (int32_t y = 0; y < 3; y++) {
             const int8_t *rows[3] = {0};
@@ -106,7 +361,7 @@ static void tv_conv2d_dsp_0(
                     last = ky + 1;
                 }
             }
-            tv_conv2d_dsp_0_row(rows, first, last, output, weights, params, columns);
+            tv_conv2d_dsp_0_row(rows, first, last, output, stream, columns);
             output += 12;
         }
         input += 90;
@@ -539,6 +794,9 @@ static void tv_conv2d_1x1_dsp_0(
     const int8_t *input, int8_t *output, const int32_t *stream, uint8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
+    int32_t *copy = (int32_t *)(void *)(scratch + 40);
+    tv_copy_words(copy, stream, 30);
+    stream = copy;
     for (int32_t block = 0; block < 2; block++) {
         tv_conv2d_1x1_dsp_0_widen4(columns, input);
         tv_conv2d_1x1_dsp_0_dot4(columns, output, stream, stream + 10);
@@ -824,8 +1082,7 @@ static void layer_00(uint8_t *const bank[])
     tv_conv2d_dsp_0(
         (const int8_t *)(bank[0] + 0) /* image */,
         (int8_t *)(bank[1] + 0) /* conv2d0 */,
-        tv_golden_l00_weights,
-        tv_golden_l00_params,
+        tv_golden_l00_stream,
         (uint8_t *)(bank[2] + 0) /* scratch */);
 }
 

@@ -31,11 +31,11 @@ extern "C" {
 #define TV_GOLDEN_BANKS 9
 #define TV_GOLDEN_BANK0_BYTES 90 /* bank0 */
 #define TV_GOLDEN_BANK1_BYTES 36 /* bank1 */
-#define TV_GOLDEN_BANK2_BYTES 224 /* bank2 */
+#define TV_GOLDEN_BANK2_BYTES 424 /* bank2 */
 #define TV_GOLDEN_BANK3_BYTES 36 /* bank3 */
 #define TV_GOLDEN_BANK4_BYTES 120 /* bank4 */
 #define TV_GOLDEN_BANK5_BYTES 45 /* bank5 */
-#define TV_GOLDEN_BANK6_BYTES 40 /* bank6 */
+#define TV_GOLDEN_BANK6_BYTES 160 /* bank6 */
 #define TV_GOLDEN_BANK7_BYTES 5 /* bank7 */
 #define TV_GOLDEN_BANK8_BYTES 96 /* bank8 */
 #define TV_GOLDEN_LAYERS 4
