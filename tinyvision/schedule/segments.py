@@ -281,9 +281,10 @@ class Search:
                     best[end] = min(best[end], max(best[first], needed))
         return int(best[count])
 
-    def cheapest(self, limit_bytes: int) -> Cut | None:
+    def cheapest(self, limit_bytes: int, without: Range | None = None) -> Cut | None:
         """The sequence of ranges with the smallest price of which none needs more than
-        ``limit_bytes``; layers next to each other are one range.
+        ``limit_bytes``; layers next to each other are one range. ``without`` a stream over just
+        those operators.
         """
         count = len(self.order)
         best: list[tuple[float, int]] = [(0.0, 0)] + [(inf, 0)] * count
@@ -295,6 +296,8 @@ class Search:
             for first in range(end - 1, -1, -1):
                 if first not in self.stages:
                     break
+                if without is not None and (first, end) == (without.first, without.end):
+                    continue
                 if end - first < 2 and self.arriving(first, end) is None:
                     continue
                 rival = best[first][0] + self.price(first, end), best[first][1] + 1

@@ -22,6 +22,8 @@ LOOSER = (1.0, 1.01, 1.03, 1.06, 1.1, 1.15)
 """Bounds, as multiples of the least, for which cuts are placed: what needs least on paper does not
 always lie best.
 """
+CLOSE = 1.02
+"""A peak so many times what is least on paper is looked below no further."""
 TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85)
 """The same below a limit, where the cheapest cut that can be placed within it is wanted."""
 TRIAL_EFFORT = 60
@@ -61,6 +63,11 @@ def stream_schedule(
         return _within(search, least, limit_bytes, capacities)
     found = [place_cut(search, cut, capacities) for cut in _cuts(search, _above(least))]
     placed = [streamed for streamed in found if streamed is not None]
+    for cut in _neighbours(search, least):
+        if not placed or min(streamed.peak_bytes for streamed in placed) <= CLOSE * least:
+            break
+        other = place_cut(search, cut, capacities)
+        placed += [other] if other is not None else []
     if not placed:
         return None
     best = min(placed, key=lambda streamed: (streamed.peak_bytes, streamed.cut.price))
@@ -126,6 +133,15 @@ def _cuts(search: Search, bounds: Iterable[int]) -> Iterator[Cut]:
         cut = search.cheapest(bound)
         if cut is not None and cut.ranges not in seen:
             seen.add(cut.ranges)
+            yield cut
+
+
+def _neighbours(search: Search, bound_bytes: int) -> Iterator[Cut]:
+    """The cheapest cuts within the bound without one or another stream of the cheapest of all."""
+    cheapest = search.cheapest(bound_bytes)
+    for part in cheapest.ranges if cheapest is not None else ():
+        cut = search.cheapest(bound_bytes, without=part) if part.stream else None
+        if cut is not None:
             yield cut
 
 

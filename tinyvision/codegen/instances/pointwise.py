@@ -70,6 +70,7 @@ def build(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window) -> Instance:
             **found.context,
             "pixels": shape.pixels,
             "columns_bytes": pointwise.columns_bytes(shape, found.block),
+            "ahead": pointwise.AHEAD_BYTES,
         },
         varying=("channels", "depth", "pixels", "taps", "columns_bytes", "one_shift"),
     )
