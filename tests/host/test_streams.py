@@ -112,6 +112,12 @@ def test_random_graphs_equal_the_oracle() -> None:
     assert not failures, "\n".join(failures)
 
 
+def test_the_first_operand_of_a_streamed_operator_may_be_a_constant() -> None:
+    """Drawn as number 425: a constant of one axis less a tensor, in a stream."""
+    failures = fuzz_graphs.fuzz(count=1, seed=77, first=425)
+    assert not failures, "\n".join(failures)
+
+
 @pytest.mark.parametrize(
     ("name", "target"),
     [

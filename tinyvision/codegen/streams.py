@@ -185,12 +185,12 @@ def row_instance(graph: Graph, op: Op, kernel: Kernel) -> tuple[str, Instance, W
     nothing = Window(1, 0, 1, 1, 1)
     if use.accumulates:
         return "sums", mean_rows.build(graph, op, kernel), nothing
+    if use.is_aligned and not isinstance(op, Pad):  # the first operand may be a constant
+        return "rows", build(*one_row(graph, op), kernel), nothing
     height = graph.tensor(op.inputs[0]).shape[1]
     if isinstance(op, Pad):
         window = Window(1, op.pads[1][0], 1, 1, height)
         return "pad", build(*one_row(graph, op), kernel), window
-    if use.is_aligned:
-        return "rows", build(*one_row(graph, op), kernel), nothing
     if isinstance(op, ResizeNearest):
         window = Window(graph.tensor(op.outputs[0]).shape[1] // height, 0, 1, 1, height)
         return "repeat", build(*one_row(graph, op), kernel), window
