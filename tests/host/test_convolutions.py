@@ -27,7 +27,7 @@ SAME = Padding(1, 1, 1, 1)
 @pytest.mark.parametrize("core", [PLAIN, SIMD, DUAL, VECTORS])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_equal_to_the_oracle_in_every_placement(family: str, core: str) -> None:
-    check_placements(drawn(FAMILIES[family], 40), core)
+    check_placements(drawn(FAMILIES[family], 28), core)
 
 
 def weighted(

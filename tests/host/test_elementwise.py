@@ -24,7 +24,7 @@ def test_equals_the_oracle_in_every_placement(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["Add", "Mul"])
 def test_cores_that_load_words_from_aligned_addresses_only(kind: str) -> None:
-    check_kind(kind, core=BY_BYTES, count=30)
+    check_kind(kind, core=BY_BYTES, count=20)
 
 
 @pytest.mark.parametrize("kind", ["Quantize", "Dequantize"])

@@ -111,6 +111,6 @@ def drawn(strategy: SearchStrategy[Graph], count: int) -> list[Graph]:
     return graphs[:count]
 
 
-def check_kind(kind: str, *, core: str = "host", count: int = 36) -> None:
+def check_kind(kind: str, *, core: str = "host", count: int = 24) -> None:
     """``check_placements`` of ``count`` drawn graphs of one operator, in one compilation."""
     check_placements(drawn(STRATEGIES[kind], count), core)

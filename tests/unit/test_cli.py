@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import command as tinyvision
 from tinyvision import __version__
 
 DIGITS = Path(__file__).parents[2] / "tinyvision" / "demo" / "digits.tflite"
@@ -17,15 +18,14 @@ COMMANDS = ("demo", "new", "boards", "doctor", "check", "plan", "build", "flash"
 COMMANDS += ("profile", "run", "export", "bench", "train", "evaluate", "zoo")
 
 
-def tinyvision(*arguments, cwd=None, stdout=subprocess.PIPE, **variables):
-    """Runs the program as a user would, wide enough that no message is wrapped."""
-    environment = os.environ | {"COLUMNS": "400", "NO_COLOR": "1"} | variables
+def alone(*arguments, stdout=subprocess.PIPE, **variables):
+    """Runs the program as a user would, from nothing."""
+    environment = os.environ | {"NO_COLOR": "1"} | variables
     return subprocess.run(
         [sys.executable, "-m", "tinyvision", *map(str, arguments)],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=cwd,
         env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
 
@@ -68,13 +68,13 @@ def test_wrong_usage_exits_with_2(arguments, tmp_path):
 
 
 def test_version():
-    done = tinyvision("--version")
+    done = alone("--version")
     assert (done.returncode, done.stdout) == (0, f"tinyvision {__version__}\n")
 
 
 def test_a_poor_locale_is_no_reason_to_fail():
     poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
-    done = tinyvision("plan", DIGITS, "--board", "stm32h7", **poor)
+    done = alone("plan", DIGITS, "--board", "stm32h7", **poor)
     assert done.returncode == 0, done.stderr
     assert "softmax" in done.stdout
 
@@ -82,13 +82,13 @@ def test_a_poor_locale_is_no_reason_to_fail():
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_error():
     with Path("/dev/full").open("w") as full:
-        done = tinyvision("boards", "--json", stdout=full)
+        done = alone("boards", "--json", stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: output: No space left on device\n"
 
 
 def test_boards_fit_a_terminal():
-    lines = tinyvision("boards", COLUMNS="80").stdout.splitlines()
+    lines = alone("boards", COLUMNS="80").stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     shown = {line.split()[0] for line in lines if line.strip()}
     assert {"stm32h7", "stm32f7", "stm32f4", "stm32l4", "qemu-m55", "host"} <= shown

@@ -23,7 +23,7 @@ def _all_values(graph, inputs):
 
 
 @pytest.mark.parametrize("kind", STRATEGIES)
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_operator_equals_tflite(kind, data):
     graph = data.draw(STRATEGIES[kind])

@@ -23,5 +23,5 @@ def test_equal_to_the_oracle(core: str) -> None:
         model = HostModel(graph, plan, emit(graph, plan, load_board("host")))
         compare(graph, plan, ArmProgram(model, CORES[core]).trace)
 
-    graphs = [graph for family in FAMILIES.values() for graph in drawn(family, 20)]
+    graphs = [graph for family in FAMILIES.values() for graph in drawn(family, 12)]
     check_placements(graphs, core, check)

@@ -12,7 +12,7 @@ from tests.support.op_strategies import STRATEGIES
 from tinyvision.kernels.choose import FAMILIES
 
 KINDS = [kind.__name__ for kind in FAMILIES if kind.__name__ in STRATEGIES]
-COUNT = 6
+COUNT = 4
 
 
 @pytest.mark.parametrize("core", CPUS)

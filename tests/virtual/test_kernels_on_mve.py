@@ -25,11 +25,11 @@ KINDS = [kind.__name__ for kind in choose.FAMILIES if kind.__name__ in STRATEGIE
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_convolutions_equal_the_oracle(family: str) -> None:
-    check_placements(drawn(FAMILIES[family], 40), CORE, check_on_mve)
+    check_placements(drawn(FAMILIES[family], 24), CORE, check_on_mve)
 
 
 def test_all_kernels_equal_the_oracle() -> None:
-    graphs = [graph for kind in KINDS for graph in drawn(STRATEGIES[kind], 6)]
+    graphs = [graph for kind in KINDS for graph in drawn(STRATEGIES[kind], 4)]
     check_placements(graphs, CORE, check_on_mve)
 
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.support import tflite_writer
+from tests.support.networks import Builder
 from tests.virtual.test_interrupt import DIGITS
 from tinyvision.cli import app
 
@@ -20,7 +22,11 @@ def call(*arguments: object) -> dict:
 
 def test_tuned_is_at_least_as_fast_and_equal(private_platformio, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    common = (DIGITS, "-b", "stm32l4", "--virtual", "-o", tmp_path / "out")
+    net = Builder("small", seed=1)
+    x = net.depthwise(net.conv(net.input(1, 10, 10, 3), 8, 3), 3)
+    model = tmp_path / "small.tflite"
+    model.write_bytes(tflite_writer.write(net.graph(net.conv(x, 6))))
+    common = (model, "-b", "stm32l4", "--virtual", "-o", tmp_path / "out")
     plain = call("profile", *common)
     tuned = call("profile", *common, "--tune")
     assert tuned["cycles"] <= plain["cycles"]
