@@ -52,3 +52,17 @@ def test_every_sum_near_a_step_and_many_others(family: str) -> None:
             expected = np.clip(scaled + params.output_zero_point, *op.clamp)
             np.testing.assert_array_equal(outputs(fitted, channel, sums), expected)
     assert found > 5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_larger_sums_have_constants_where_sums_have(family: str) -> None:
+    """Multiplied by a power of two, the gap between two steps is as many times wider."""
+    found = 0
+    for graph in drawn(FAMILIES[family], 200):
+        (op,) = graph.ops
+        lowest, highest = sum_ranges(graph, op)
+        if one_shift(graph, op) is None or max(-lowest.min(), highest.max()) << 8 >= 2**30:
+            continue
+        found += 1
+        assert one_shift(graph, op, 8) is not None
+    assert found > 5

@@ -102,9 +102,10 @@ def _fit(
         # What is to be added to sum * multiplier, in units of 2**-32.
         least = int((outputs - at * multiplier)[reached].max(initial=-(2**62)))
         most = int((outputs - below * multiplier - 1)[missed].min(initial=2**62))
-        least, most = max(least, most + 1 - 2**32), min(most, least + 2**32 - 1)
         if most < least:
             continue
+        # Wider gaps have room for any offset.
+        most = min(most, least + 2**32 - 1)
         bias = _first_multiple(multiplier, 2**32, (least - 2**31) % 2**32, (most - 2**31) % 2**32)
         if bias is not None and bias <= MOST_BIAS:
             addend = -((bias * multiplier + 2**31 - least) >> 32)
