@@ -173,6 +173,33 @@ def depthwise_convolutions(draw: st.DrawFn) -> Graph:
 
 
 @st.composite
+def wide_depthwise_convolutions(draw: st.DrawFn) -> Graph:
+    """Kernels of up to 11 columns that are packed into integers, on rows of up to 40 columns."""
+    arithmetic = draw(arithmetics(st.just(0)))
+    kernel = draw(st.sampled_from((1, 2, 3, 5, 7))), draw(st.sampled_from((4, 5, 6, 7, 9, 11)))
+    stride = draw(st.integers(1, 2)), draw(st.sampled_from((1, 1, 2, 2, 3)))
+    before, after = ([draw(st.integers(0, kernel[i] - 1)) for i in range(2)] for _ in range(2))
+    size = [
+        max(draw(st.integers(1, most)), kernel[i] - before[i] - after[i])
+        for i, most in enumerate((8, 40))
+    ]
+    output = [(size[i] + before[i] + after[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+    channels = draw(st.integers(1, 5))
+    op = DepthwiseConv2D(
+        name="depthwise",
+        inputs=("x", "w", "b"),
+        outputs=("y",),
+        multiplier=1,
+        stride=stride,
+        dilation=(1, 1),
+        padding=Padding(before[0], after[0], before[1], after[1]),
+        clamp=arithmetic.clamp,
+    )
+    shapes = ((1, *size, channels), (1, *kernel, channels), (1, *output, channels))
+    return _graph(op, arithmetic, shapes, channels, 3)
+
+
+@st.composite
 def fully_connected(draw: st.DrawFn) -> Graph:
     depth = draw(st.one_of(st.integers(1, 70), st.sampled_from((8, 16, 32, 72))))
     rows, channels = draw(small), draw(st.integers(1, 13))

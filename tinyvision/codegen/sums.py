@@ -26,11 +26,19 @@ class Sums:
     context: dict[str, Value]
 
 
-def sums_of(graph: Graph, op: Weighted, bias: Array, scale: int = 0) -> Sums:
-    """``bias``: what sums start from, int32."""
+def sums_of(
+    graph: Graph,
+    op: Weighted,
+    bias: Array,
+    scale: int = 0,
+    biases: tuple[Array, Array] | None = None,
+) -> Sums:
+    """``bias``: what sums start from, int32; ``biases``: the least and the most that one shift may
+    add to it.
+    """
     requant = requantization(graph, op)
     context = requant_context(requant)
-    plain = one_shift(graph, op)
+    plain = one_shift(graph, op, biases=biases)
     scaled = one_shift(graph, op, scale) if scale else plain
     if plain is not None and scaled is not None:
         words = (

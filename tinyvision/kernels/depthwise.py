@@ -9,6 +9,7 @@ import numpy as np
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D, Op
 from tinyvision.kernels import depthwise_bands, depthwise_mve
+from tinyvision.kernels import depthwise_kronecker as kronecker
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.lanes import variant
 from tinyvision.kernels.requant import WORDS_BYTES, requantization
@@ -34,27 +35,27 @@ def line_elements(shape: Window) -> int:
     return reach + (reach & 1)
 
 
-def lines_bytes(shape: Window, band: int) -> int:
-    """Scratch of the SIMD kernel: the lines under ``band`` output rows, for each channel of a
-    group.
+def lines_bytes(shape: Window, line: int, band: int) -> int:
+    """Scratch of a SIMD kernel: the lines, of ``line`` int16, under ``band`` output rows, for each
+    channel of a group.
     """
     lines = (band - 1) * shape.stride[0] + shape.kernel[0]
-    return -(-GROUP * lines * line_elements(shape) * 2 // 8) * 8
+    return -(-GROUP * lines * line * 2 // 8) * 8
 
 
-def bands(shape: Window) -> list[int]:
-    """Numbers of output rows that the SIMD kernel may hold the lines of, fastest first; the last
-    is one row, as in a stream.
+def bands(shape: Window, line: int) -> list[int]:
+    """Numbers of output rows that a SIMD kernel may hold the lines of, fastest first; the last is
+    one row, as in a stream.
     """
     rows = shape.output[0]
     several = [band for band in (rows, *BANDS[:-1]) if 1 < band <= rows]
-    fitting = [band for band in several if lines_bytes(shape, band) <= MOST_LINES_BYTES]
+    fitting = [band for band in several if lines_bytes(shape, line, band) <= MOST_LINES_BYTES]
     return [*fitting[:1], *([4] if 4 in fitting[1:] else []), 1]
 
 
 def band_of(kernel: Kernel) -> int:
     """Output rows whose lines ``kernel`` holds."""
-    return int(kernel.variant.removeprefix(f"{TEMPLATE}_r").removesuffix(DUAL))
+    return int(kernel.variant.removeprefix(f"{kernel.template}_r").removesuffix(DUAL))
 
 
 def is_dual(kernel: Kernel) -> bool:
@@ -93,19 +94,14 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     shape = window(graph, op)
     tables = requantization(graph, op).table_bytes + 4 * shape.channels
     if core.dsp and op.multiplier == 1 and op.dilation == (1, 1):
-        pairs = shape.kernel[0] * len(pair_starts(shape))
-        kernels += [
-            Kernel(
-                TEMPLATE,
-                f"{TEMPLATE}_r{band}{DUAL if core.dual else ''}",
-                scratch_bytes=lines_bytes(shape, band),
-                flash_bytes=(4 * pairs + WORDS_BYTES) * shape.channels,
-                overlap=(_plane_lead(shape, band), None, None),
-                overlap_step=shape.channels,
-                by_rows=band == 1,
-            )
-            for band in bands(shape)
-        ]
+        if kronecker.applies(graph, op, shape):
+            words = shape.kernel[0] * kronecker.row_words(shape) + kronecker.START_WORDS
+            line = 2 * kronecker.line_words(shape)
+            kernels += _by_lines(kronecker.TEMPLATE, shape, core, line, 4 * words + WORDS_BYTES)
+        else:
+            words = shape.kernel[0] * len(pair_starts(shape))
+            line = line_elements(shape)
+            kernels += _by_lines(TEMPLATE, shape, core, line, 4 * words + WORDS_BYTES)
     fours = core.dsp and op.multiplier == 1 and shape.channels >= 4
     for lanes in (4, 1) if fours else (1,):
         kernels.append(
@@ -117,6 +113,24 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
             )
         )
     return tuple(kernels)
+
+
+def _by_lines(
+    template: str, shape: Window, core: Core, line: int, channel_bytes: int
+) -> list[Kernel]:
+    """With lines of ``line`` int16, and as many constants for each channel."""
+    return [
+        Kernel(
+            template,
+            f"{template}_r{band}{DUAL if core.dual else ''}",
+            scratch_bytes=lines_bytes(shape, line, band),
+            flash_bytes=channel_bytes * shape.channels,
+            overlap=(_plane_lead(shape, band), None, None),
+            overlap_step=shape.channels,
+            by_rows=band == 1,
+        )
+        for band in bands(shape, line)
+    ]
 
 
 def _plane_lead(shape: Window, band: int) -> int:

@@ -27,8 +27,8 @@ from tinyvision.kernels.narrow_requant import Weighted, staircases, sum_ranges
 INT8 = (-128, 127)
 NEAR = np.array(sorted(range(-8, 9), key=abs), np.int64)
 """Distances from the ideal multiplier that are tried."""
-MOST_BIAS = 2**20
-"""What may be added to a bias at most."""
+BIASES = (0, 2**20)
+"""What may be added to a bias, unless the caller knows better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,12 @@ class OneShift:
     shift: int
 
 
-def one_shift(graph: Graph, op: Weighted, scale: int = 0) -> OneShift | None:
+def one_shift(
+    graph: Graph, op: Weighted, scale: int = 0, biases: tuple[Array, Array] | None = None
+) -> OneShift | None:
     """The constants of ``op``, or None where its clamp is not int8's range or a channel has none.
-    Sums come multiplied by ``2**scale``, and the shift is ``scale`` more.
+    Sums come multiplied by ``2**scale``, and the shift is ``scale`` more. ``biases``: the least
+    and the most that may be added to each channel's.
     """
     params = conv_requant(graph, op)
     lowest, highest = sum_ranges(graph, op)
@@ -63,6 +66,7 @@ def one_shift(graph: Graph, op: Weighted, scale: int = 0) -> OneShift | None:
         tuple(lowest.tolist()),
         tuple(highest.tolist()),
         scale,
+        None if biases is None else tuple(zip(biases[0].tolist(), biases[1].tolist(), strict=True)),
     )
 
 
@@ -74,6 +78,7 @@ def _one_shift(
     lowest: tuple[int, ...],
     highest: tuple[int, ...],
     scale: int,
+    biases: tuple[tuple[int, int], ...] | None,
 ) -> OneShift | None:
     stairs = staircases(multipliers, shifts, zero_point, INT8, lowest, highest)
     right = [-s for s, multiplier in zip(shifts, multipliers, strict=True) if multiplier]
@@ -81,7 +86,8 @@ def _one_shift(
     columns = []
     for channel, multiplier in enumerate(multipliers):
         ideal = multiplier / 2.0 ** (-1 - shift - shifts[channel])
-        found = _fit(stairs[channel], lowest[channel], highest[channel], ideal, shift, scale)
+        sums, allowed = (lowest[channel], highest[channel]), biases[channel] if biases else BIASES
+        found = _fit(stairs[channel], sums, ideal, shift, scale, allowed)
         if found is None:
             return None
         columns.append(found)
@@ -90,9 +96,15 @@ def _one_shift(
 
 
 def _fit(
-    staircase: Array, lowest: int, highest: int, ideal: float, shift: int, scale: int
+    staircase: Array,
+    sums: tuple[int, int],
+    ideal: float,
+    shift: int,
+    scale: int,
+    biases: tuple[int, int],
 ) -> tuple[int, int, int] | None:
-    """(bias, multiplier, addend) with which every sum in [lowest, highest] gives its output."""
+    """(bias, multiplier, addend) with which every one of ``sums`` gives its output."""
+    lowest, highest = sums
     outputs = np.arange(INT8[0] + 1, INT8[1] + 1, dtype=np.int64) << (shift + scale + 32)
     reached, missed = staircase <= highest, staircase > lowest
     at, below = staircase << scale, (staircase - 1) << scale
@@ -106,8 +118,12 @@ def _fit(
             continue
         # Wider gaps have room for any offset.
         most = min(most, least + 2**32 - 1)
-        bias = _first_multiple(multiplier, 2**32, (least - 2**31) % 2**32, (most - 2**31) % 2**32)
-        if bias is not None and bias <= MOST_BIAS:
+        from_here = 2**31 + biases[0] * multiplier
+        further = _first_multiple(
+            multiplier, 2**32, (least - from_here) % 2**32, (most - from_here) % 2**32
+        )
+        if further is not None and biases[0] + further <= biases[1]:
+            bias = biases[0] + further
             addend = -((bias * multiplier + 2**31 - least) >> 32)
             if _is_inside(bias, multiplier, addend, (lowest << scale, highest << scale)):
                 return bias, multiplier, addend

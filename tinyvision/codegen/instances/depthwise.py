@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvision.codegen.instances import depthwise_bands, depthwise_mve
+from tinyvision.codegen.instances import depthwise_bands, depthwise_kronecker, depthwise_mve
 from tinyvision.codegen.instances.conv2d import VARYING, window_context
 from tinyvision.codegen.instances.instance import ConstArg, Instance, ScratchArg, TensorArg, Value
 from tinyvision.codegen.packing import (
@@ -55,10 +55,17 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         return depthwise_bands.build(graph, op, window_context(shape), shape)
     if kernel.template == "depthwise_conv2d_mve":
         return depthwise_mve.build(graph, op, context, shape)
-    taps = np.moveaxis(weights[0], 2, 0)
-    found = sums_of(graph, op, wrapped(bias))
     tops = np.arange(shape.output[0]) * shape.stride[0] - shape.before[0]
     inside = np.all((tops + shape.kernel[0] > 0) & (tops < shape.input[0]))
+    context |= {
+        "band": band_of(kernel),
+        "dual": int(is_dual(kernel)),
+        "windows_inside": int(inside),
+    }
+    if kernel.template == "depthwise_conv2d_kronecker":
+        return depthwise_kronecker.build(graph, op, context, shape)
+    taps = np.moveaxis(weights[0], 2, 0)
+    found = sums_of(graph, op, wrapped(bias))
     return Instance(
         args=(
             *tensors,
@@ -69,11 +76,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         context={
             **context,
             **found.context,
-            "band": band_of(kernel),
-            "dual": int(is_dual(kernel)),
             "line": line_elements(shape),
             "row_pairs": len(pair_starts(shape)),
             "odd_outputs": int(odd_outputs(shape)),
-            "windows_inside": int(inside),
         },
     )
