@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from tests.support.conv_cases import wide_depthwise_convolutions
 from tests.support.family_check import check_placements, drawn
 from tinyvision.kernels import depthwise_kronecker as kronecker
 from tinyvision.kernels.choose import candidates
-from tinyvision.kernels.window import window
 from tinyvision.target import CORES
 
 

@@ -13,6 +13,7 @@ from tinyvision.ir import ops
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Padding, PadMode
 from tinyvision.ir.types import DType
+from tinyvision.passes.crop_kernels import crop_kernels
 from tinyvision.passes.edge_quantize import edge_quantize
 from tinyvision.passes.fold_constants import fold_constants
 from tinyvision.passes.fold_pads import fold_pads
@@ -182,6 +183,52 @@ def test_a_pad_with_several_consumers_folds_into_all_or_none() -> None:
     assert kinds_after(fold_pads, both) == ["Conv2D", "Conv2D"]
     one = b.build(*both.outputs, b.op(ops.Logistic, x, quant=(1 / 256, -128)))
     assert fold_pads(one) is one
+
+
+# crop_kernels
+
+
+@pytest.mark.parametrize("kind", [ops.Conv2D, ops.DepthwiseConv2D])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "dilation", "pad", "cropped"),
+    [
+        ((3, 3), (7, 7), 1, 1, (3, 3, 3, 3), (5, 5)),
+        ((5, 3), (7, 7), 1, 1, (3, 3, 3, 3), (7, 5)),
+        ((1, 1), (3, 3), 1, 1, (1, 1, 1, 1), (1, 1)),
+        ((1, 4), (3, 3), 2, 1, (1, 1, 0, 1), (1, 3)),
+        ((2, 9), (5, 3), 1, 2, (4, 4, 2, 2), (1, 3)),
+        ((3, 3), (5, 5), 1, 1, (4, 0, 0, 4), (3, 3)),
+        ((3, 3), (2, 3), 1, 3, (1, 2, 2, 4), (2, 2)),
+        ((9, 9), (7, 7), 1, 1, (3, 3, 3, 3), (7, 7)),
+    ],
+)
+def test_taps_that_only_meet_padding(
+    kind: type[ops.Op],
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: int,
+    dilation: int,
+    pad: tuple[int, int, int, int],
+    cropped: tuple[int, int],
+) -> None:
+    b = GraphBuilder()
+    x = b.input((1, *size, 4), Q)
+    lead = 4 if kind is ops.Conv2D else 1
+    weights = np.random.default_rng(0).integers(-127, 128, (lead, *kernel, 4))
+    y = b.weighted(
+        kind,
+        x,
+        weights,
+        stride=(stride, stride),
+        dilation=(dilation, dilation),
+        padding=Padding(*pad),
+        quant=Q,
+    )
+    graph = b.build(y)
+    after = crop_kernels(graph)
+    assert_same_bits(graph, after)
+    assert after.tensor(after.ops[0].inputs[1]).shape[1:3] == cropped
+    assert (after is graph) == (kernel == cropped)
 
 
 # fuse_activations

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.macs import graph_macs
 from tinyvision.ir.verify import verify
+from tinyvision.passes.crop_kernels import crop_kernels
 from tinyvision.passes.dead_channels import dead_channels
 from tinyvision.passes.dead_code import dead_code
 from tinyvision.passes.edge_quantize import edge_quantize
@@ -29,6 +30,7 @@ PASSES: tuple[Pass, ...] = (
     remove_identities,
     remove_reshapes,
     fold_pads,
+    crop_kernels,
     fuse_activations,
     dead_channels,
     tables,
