@@ -7,7 +7,7 @@ import numpy as np
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Add, Dequantize, Maximum, Minimum, Mul, Op, Prelu, Quantize, Sub
 from tinyvision.ir.types import DType
-from tinyvision.kernels import add_mve
+from tinyvision.kernels import add_mve, add_tables
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.lanes import variant
 from tinyvision.kernels.overlap import indices, lead
@@ -38,14 +38,18 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     name = variant(op.kind.lower(), 4 if core.unaligned else 1)
     if add_mve.applies(graph, op, core):
         template, name = add_mve.TEMPLATE, f"{op.kind.lower()}_mve"
-    return (
-        Kernel(
-            template,
-            name,
-            flash_bytes=constant_bytes(graph, op),
-            overlap=overlap,
-        ),
+    plain = Kernel(template, name, flash_bytes=constant_bytes(graph, op), overlap=overlap)
+    if not add_tables.applies(graph, op, core):
+        return (plain,)
+    by_tables = Kernel(
+        add_tables.TEMPLATE,
+        f"{op.kind.lower()}_tables",
+        scratch_bytes=add_tables.TABLE_BYTES,
+        flash_bytes=add_tables.TABLE_BYTES,
+        overlap=overlap,
+        by_rows=False,
     )
+    return by_tables, plain
 
 
 def convert_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:

@@ -26,11 +26,10 @@ def _crop(graph: Graph, op: Op) -> Graph | None:
     kernel = graph.tensor(op.inputs[1])
     if kernel.data is None:
         return None
-    shapes = graph.tensor(op.inputs[0]).shape, kernel.shape, graph.tensor(op.outputs[0]).shape
-    old = op.padding
-    rows = _Axis(*(shape[1] for shape in shapes), op.stride[0], op.dilation[0], old.top, old.bottom)
-    columns = _Axis(
-        *(shape[2] for shape in shapes), op.stride[1], op.dilation[1], old.left, old.right
+    x, y = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
+    rows, columns = (
+        _Axis(x[i], kernel.shape[i], y[i], op.stride[i - 1], op.dilation[i - 1], padding)
+        for i, padding in enumerate(_by_axis(op.padding), 1)
     )
     kept = rows.kept(), columns.kept()
     if kept == (slice(0, kernel.shape[1]), slice(0, kernel.shape[2])):
@@ -43,6 +42,10 @@ def _crop(graph: Graph, op: Op) -> Graph | None:
     return replace_op(graph, op, replace(op, inputs=inputs, padding=padding), tensors=(small,))
 
 
+def _by_axis(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (padding.top, padding.bottom), (padding.left, padding.right)
+
+
 class _Axis:
     """Rows or columns of a convolution."""
 
@@ -53,11 +56,11 @@ class _Axis:
         outputs: int,
         stride: int,
         dilation: int,
-        before: int,
-        after: int,
+        padding: tuple[int, int],
     ) -> None:
-        self.taps, self.dilation, self.before, self.after = taps, dilation, before, after
-        at = np.arange(outputs)[:, None] * stride - before + np.arange(taps) * dilation
+        self.taps, self.dilation = taps, dilation
+        self.before, self.after = padding
+        at = np.arange(outputs)[:, None] * stride - self.before + np.arange(taps) * dilation
         self.live = np.flatnonzero(np.any((at >= 0) & (at < size), axis=0))
 
     def kept(self) -> slice:

@@ -10,6 +10,7 @@ from tinyvision.codegen.instances.instance import (
     C_TYPES,
     ConstArg,
     Instance,
+    ScratchArg,
     TensorArg,
     Value,
 )
@@ -19,6 +20,7 @@ from tinyvision.ir.derive import add_params, mul_params, prelu_params
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Add, Dequantize, Maximum, Minimum, Mul, Op, Prelu, Quantize, Sub
 from tinyvision.ir.types import DType
+from tinyvision.kernels import add_tables
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.lanes import lanes_of
 
@@ -36,6 +38,8 @@ VARYING = (
 
 def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     assert isinstance(op, (Add, Sub))
+    if kernel.template == add_tables.TEMPLATE:
+        return _build_tables(graph, op)
     params = add_params(graph, op)
     assert params.left_shift == 20  # the template's bounds rest on it
     instance = _broadcast(
@@ -56,6 +60,23 @@ def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         high=op.clamp[1],
     )
     return replace(instance, varying=VARYING)
+
+
+def _build_tables(graph: Graph, op: Add | Sub) -> Instance:
+    found = add_tables.tables(graph, op)
+    assert found is not None
+    return Instance(
+        args=(
+            *map(TensorArg, (*op.inputs, *op.outputs)),
+            ConstArg("tables", found.words),
+            ScratchArg(),
+        ),
+        context={
+            "elements": graph.tensor(op.outputs[0]).elements,
+            "fraction": found.fraction,
+        },
+        varying=("elements", "fraction"),
+    )
 
 
 def build_mul(graph: Graph, op: Op, kernel: Kernel) -> Instance:
