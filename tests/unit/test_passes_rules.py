@@ -200,6 +200,7 @@ def test_a_pad_with_several_consumers_folds_into_all_or_none() -> None:
         ((3, 3), (5, 5), 1, 1, (4, 0, 0, 4), (3, 3)),
         ((3, 3), (2, 3), 1, 3, (1, 2, 2, 4), (2, 2)),
         ((9, 9), (7, 7), 1, 1, (3, 3, 3, 3), (7, 7)),
+        ((1, 3), (5, 3), 4, 1, (4, 4, 1, 1), (5, 2)),
     ],
 )
 def test_taps_that_only_meet_padding(

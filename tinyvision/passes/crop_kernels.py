@@ -64,12 +64,17 @@ class _Axis:
         self.live = np.flatnonzero(np.any((at >= 0) & (at < size), axis=0))
 
     def kept(self) -> slice:
-        """The taps from the first to the last that meet an input, as far as padding can shrink."""
+        """The taps from the first to the last that meet an input, as far as padding can shrink; all
+        of them where it would not stay smaller than the window, as it has to.
+        """
+        everything = slice(0, self.taps)
         if self.live.size == 0:
-            return slice(0, self.taps)
+            return everything
         first = min(int(self.live[0]), self.before // self.dilation)
         last = max(int(self.live[-1]), self.taps - 1 - self.after // self.dilation)
-        return slice(first, last + 1)
+        cropped = slice(first, last + 1)
+        window = (last - first) * self.dilation + 1
+        return cropped if max(self.padding(cropped)) < window else everything
 
     def padding(self, kept: slice) -> tuple[int, int]:
         """Before and after, with the taps ``kept`` alone."""
