@@ -21,7 +21,7 @@ from tinyvision.ir.ops import Add, Op, Sub
 from tinyvision.ir.types import Array
 from tinyvision.target.core import Core
 
-TEMPLATE = "add_tables"
+TEMPLATE, DUAL = "add_tables", "_dual"
 TABLE_BYTES = 2 * 256 * 4
 LEAST_ELEMENTS = 256
 """Of fewer, copying the tables to RAM takes more time than they save."""

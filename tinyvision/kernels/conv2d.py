@@ -58,9 +58,8 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     if shape.is_pointwise:
         return pointwise.candidates(shape, core)
     tiles = (*winograd.candidates(graph, op, core), *winograd_rows.candidates(graph, op, core))
-    copies = shape.pixels >= pointwise.LEAST_PIXELS
-    copies &= simd_stream_bytes(shape) <= pointwise.MOST_STREAM_BYTES
-    in_ram = (_simd(shape, core, BLOCK_PIXELS, pointwise.IN_RAM),) if copies else ()
+    copied = pointwise.is_copied(shape, simd_stream_bytes(shape), core)
+    in_ram = (_simd(shape, core, BLOCK_PIXELS, pointwise.IN_RAM),) if copied else ()
     return (*tiles, *in_ram, _simd(shape, core, BLOCK_PIXELS))
 
 

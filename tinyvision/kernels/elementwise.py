@@ -43,7 +43,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         return (plain,)
     by_tables = Kernel(
         add_tables.TEMPLATE,
-        f"{op.kind.lower()}_tables",
+        f"{op.kind.lower()}_tables{add_tables.DUAL if core.dual else ''}",
         scratch_bytes=add_tables.TABLE_BYTES,
         flash_bytes=add_tables.TABLE_BYTES,
         overlap=overlap,

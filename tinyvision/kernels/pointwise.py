@@ -25,8 +25,6 @@ BLOCK_PIXELS, SMALL_BLOCK_PIXELS = 4, 2
 BESIDE_WEIGHTS = 8
 """Words of a pair of channels: what its sums start from, two multipliers, addends and shifts."""
 MOST_STREAM_BYTES = 65536
-LEAST_PIXELS = 9
-"""Below this many pixels, copying the stream costs more than it saves."""
 AHEAD_BYTES = 8
 MOST = 2**23
 """Sums stay below this: 256 times as much has to fit into 32 bits."""
@@ -58,8 +56,12 @@ def stream_bytes(shape: Window) -> int:
 def candidates(shape: Window, core: Core) -> tuple[Kernel, ...]:
     """With the stream in RAM, and where it lies."""
     kernels = (_kernel(shape, core, IN_RAM), _kernel(shape, core))
-    copies = shape.pixels >= LEAST_PIXELS and stream_bytes(shape) <= MOST_STREAM_BYTES
-    return kernels if copies else kernels[1:]
+    return kernels if is_copied(shape, stream_bytes(shape), core) else kernels[1:]
+
+
+def is_copied(shape: Window, size: int, core: Core) -> bool:
+    """Whether a copy in RAM of a stream of ``size`` bytes, read for each block, pays."""
+    return -(-shape.pixels // BLOCK_PIXELS) >= core.least_reads and size <= MOST_STREAM_BYTES
 
 
 def thrifty(shape: Window, core: Core) -> Kernel:

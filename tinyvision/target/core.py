@@ -11,7 +11,9 @@ class Core:
 
     ``cpu`` is GCC's ``-mcpu`` name; ``dsp`` means the 16-bit SIMD instructions (SMLAD, SXTB16),
     ``mve`` the integer vector extension; ``dual`` that a load issues beside a multiplication, so
-    that loops should mix them; ``fpu`` GCC's ``-mfpu`` name or "".
+    that loops should mix them; ``fpu`` GCC's ``-mfpu`` name or "". ``least_reads``: how often
+    constants have to be read for a copy of them in RAM to pay, with the memories that boards of
+    the core have.
     """
 
     name: str
@@ -21,6 +23,7 @@ class Core:
     dual: bool = False
     fpu: str = ""
     unaligned: bool = True
+    least_reads: int = 3
 
 
 CORES: dict[str, Core] = {
@@ -32,7 +35,7 @@ CORES: dict[str, Core] = {
         Core("cortex-m4", "cortex-m4", dsp=True, fpu="fpv4-sp-d16"),
         Core("cortex-m7", "cortex-m7", dsp=True, dual=True, fpu="fpv5-d16"),
         Core("cortex-m7-sp", "cortex-m7", dsp=True, dual=True, fpu="fpv5-sp-d16"),
-        Core("cortex-m33", "cortex-m33", dsp=True, fpu="fpv5-sp-d16"),
+        Core("cortex-m33", "cortex-m33", dsp=True, fpu="fpv5-sp-d16", least_reads=4),
         Core("cortex-m55", "cortex-m55", dsp=True, mve=True, fpu="auto"),
         Core("cortex-m85", "cortex-m85", dsp=True, mve=True, fpu="auto"),
     )

@@ -39,7 +39,7 @@ VARYING = (
 def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     assert isinstance(op, (Add, Sub))
     if kernel.template == add_tables.TEMPLATE:
-        return _build_tables(graph, op)
+        return _build_tables(graph, op, kernel)
     params = add_params(graph, op)
     assert params.left_shift == 20  # the template's bounds rest on it
     instance = _broadcast(
@@ -62,7 +62,7 @@ def build_sum(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     return replace(instance, varying=VARYING)
 
 
-def _build_tables(graph: Graph, op: Add | Sub) -> Instance:
+def _build_tables(graph: Graph, op: Add | Sub, kernel: Kernel) -> Instance:
     found = add_tables.tables(graph, op)
     assert found is not None
     return Instance(
@@ -74,8 +74,8 @@ def _build_tables(graph: Graph, op: Add | Sub) -> Instance:
         context={
             "elements": graph.tensor(op.outputs[0]).elements,
             "fraction": found.fraction,
+            "dual": int(kernel.variant.endswith(add_tables.DUAL)),
         },
-        varying=("elements", "fraction"),
     )
 
 
