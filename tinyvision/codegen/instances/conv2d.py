@@ -113,4 +113,5 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
             "columns_bytes": columns_bytes(shape, found.block),
             "ahead": AHEAD_BYTES,
         },
+        varying=("channels", "taps", "one_shift"),
     )
