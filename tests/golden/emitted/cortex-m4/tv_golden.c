@@ -20,23 +20,30 @@ __attribute__((naked, noinline)) static void tv_conv2d_dsp_0_dot3(
         "push {r4-r11, lr}\n"
         "sub sp, #16\n"
         "sub r0, r0, #4\n"
-        "sub r3, r3, #4\n"
+        "sub r3, r3, #12\n"
         "stm sp, {r0, r1}\n"
         "str r3, [sp, #8]\n"
-        "sub r1, r2, #4\n"
+        "addw r0, r0, #224\n"
+        "str r0, [sp, #12]\n"
+        "sub r1, r2, #12\n"
         ".balign 4\n"
     "1:\n" /* two channels */
         "ldr.w r2, [sp, #0]\n"
-        "ldr.w r6, [r1, #4]\n"
-        "ldr.w r10, [r1, #8]!\n"
+        "ldr.w r6, [r1, #12]\n"
+        "ldr.w r10, [r1, #16]!\n"
+        "mov.w r4, r6\n"
+        "mov.w r8, r10\n"
+        "mov.w r5, r6\n"
+        "mov.w r9, r10\n"
+    "2:\n"
         "ldr.w r12, [r1, #4]\n"
         "ldr.w r0, [r2, #4]\n"
         "ldr.w r3, [r2, #8]\n"
         "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r10\n"
-        "smlad r4, lr, r0, r6\n"
-        "smlad r9, r12, r3, r10\n"
-        "smlad r5, lr, r3, r6\n"
+        "smlad r8, r12, r0, r8\n"
+        "smlad r4, lr, r0, r4\n"
+        "smlad r9, r12, r3, r9\n"
+        "smlad r5, lr, r3, r5\n"
         "ldr.w r0, [r2, #12]\n"
         "smlad r10, r12, r0, r10\n"
         "smlad r6, lr, r0, r6\n"
@@ -95,7 +102,7 @@ __attribute__((naked, noinline)) static void tv_conv2d_dsp_0_dot3(
         "ldr.w r0, [r2, #92]\n"
         "smlad r10, r12, r0, r10\n"
         "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #28]\n"
+        "ldr.w r12, [r1, #28]!\n"
         "ldr.w r0, [r2, #100]\n"
         "ldr.w r3, [r2, #104]\n"
         "sxtb16 lr, r12\n"
@@ -105,128 +112,40 @@ __attribute__((naked, noinline)) static void tv_conv2d_dsp_0_dot3(
         "smlad r5, lr, r3, r5\n"
         "ldr.w r0, [r2, #108]\n"
         "smlad r10, r12, r0, r10\n"
+        "ldr.w r12, [sp, #12]\n"
         "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #32]!\n"
-        "ldr.w r0, [r2, #116]\n"
-        "ldr.w r3, [r2, #120]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #124]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
-        "add.w r2, r2, #128\n"
-        "ldr.w r12, [r1, #4]\n"
-        "ldr.w r0, [r2, #4]\n"
-        "ldr.w r3, [r2, #8]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #12]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #8]\n"
-        "ldr.w r0, [r2, #20]\n"
-        "ldr.w r3, [r2, #24]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #28]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #12]\n"
-        "ldr.w r0, [r2, #36]\n"
-        "ldr.w r3, [r2, #40]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #44]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #16]\n"
-        "ldr.w r0, [r2, #52]\n"
-        "ldr.w r3, [r2, #56]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #60]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #20]\n"
-        "ldr.w r0, [r2, #68]\n"
-        "ldr.w r3, [r2, #72]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #76]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
-        "ldr.w r12, [r1, #24]!\n"
-        "ldr.w r0, [r2, #84]\n"
-        "ldr.w r3, [r2, #88]\n"
-        "sxtb16 lr, r12\n"
-        "smlad r8, r12, r0, r8\n"
-        "smlad r4, lr, r0, r4\n"
-        "smlad r9, r12, r3, r9\n"
-        "smlad r5, lr, r3, r5\n"
-        "ldr.w r0, [r2, #92]\n"
-        "smlad r10, r12, r0, r10\n"
-        "smlad r6, lr, r0, r6\n"
+        "add.w r2, r2, #112\n"
+        "cmp.w r2, r12\n"
+        "bne.w 2b\n"
         "sub.w r8, r8, r4\n"
         "sub.w r9, r9, r5\n"
         "sub.w r10, r10, r6\n"
-        "asr.w r8, r8, #7\n" /* twice the sum */
-        "asr.w r9, r9, #7\n" /* twice the sum */
-        "asr.w r10, r10, #7\n" /* twice the sum */
-        "ldrd r3, r12, [r1, #4]\n"
-        "lsl.w r4, r4, #1\n"
-        "smmlar r4, r4, r3, r12\n"
-        "lsl.w r5, r5, #1\n"
-        "smmlar r5, r5, r3, r12\n"
-        "lsl.w r6, r6, #1\n"
-        "smmlar r6, r6, r3, r12\n"
-        "ldr.w r3, [r1, #20]\n"
-        "asr.w r4, r4, r3\n"
-        "ssat r4, #8, r4\n"
-        "asr.w r5, r5, r3\n"
-        "ssat r5, #8, r5\n"
-        "asr.w r6, r6, r3\n"
-        "ssat r6, #8, r6\n"
-        "ldrd r3, r12, [r1, #12]\n"
+        "ldr.w r0, [r1, #4]\n"
+        "ldr.w r2, [r1, #8]\n"
+        "ldr.w r3, [r1, #12]\n"
+        "ldr.w r12, [r1, #16]!\n"
+        "ldr.w lr, [sp, #4]\n"
+        "smmlar r4, r4, r0, r2\n"
+        "smmlar r5, r5, r0, r2\n"
+        "smmlar r6, r6, r0, r2\n"
         "smmlar r8, r8, r3, r12\n"
         "smmlar r9, r9, r3, r12\n"
         "smmlar r10, r10, r3, r12\n"
-        "ldr.w r3, [r1, #24]\n"
-        "asr.w r8, r8, r3\n"
-        "ssat r8, #8, r8\n"
-        "asr.w r9, r9, r3\n"
-        "ssat r9, #8, r9\n"
-        "asr.w r10, r10, r3\n"
-        "ssat r10, #8, r10\n"
-"ldr.w r0, [sp, #4]\n"
+        "ssat r4, #8, r4, asr #5\n"
+        "ssat r5, #8, r5, asr #5\n"
+        "ssat r6, #8, r6, asr #5\n"
+        "ssat r8, #8, r8, asr #13\n"
+        "ssat r9, #8, r9, asr #13\n"
+        "ssat r10, #8, r10, asr #13\n"
         "ldr.w r3, [sp, #8]\n"
-        "add.w r1, r1, #24\n"
-        "strb.w r4, [r0, #0]\n"
-        "strb.w r8, [r0, #1]\n"
-        "strb.w r5, [r0, #4]\n"
-        "strb.w r9, [r0, #5]\n"
-        "strb.w r6, [r0, #8]\n"
-        "strb.w r10, [r0, #9]\n"
-        "add.w r0, r0, #2\n"
+        "strb.w r8, [lr, #1]\n"
+        "strb.w r5, [lr, #4]\n"
+        "strb.w r9, [lr, #5]\n"
+        "strb.w r6, [lr, #8]\n"
+        "strb.w r10, [lr, #9]\n"
+        "strb.w r4, [lr], #2\n"
         "cmp.w r1, r3\n"
-        "str.w r0, [sp, #4]\n"
+        "str.w lr, [sp, #4]\n"
         "bne.w 1b\n"
         "add sp, #16\n"
         "pop {r4-r11, pc}\n");
@@ -251,20 +170,57 @@ static void tv_conv2d_dsp_0_dot3(
             x += 8;
         }
         const int32_t *factors = stream + 16;
-        b_0 = (int32_t)((uint32_t)b_0 - (uint32_t)a_0) >> 8;
-        output[0] = (int8_t)tv_clamp(tv_high_mul_add(a_0 * 2, factors[0], factors[1]) >> factors[4], -128, 127);
-        output[1] = (int8_t)tv_clamp(tv_high_mul_add(b_0 * 2, factors[2], factors[3]) >> factors[5], -128, 127);
-        b_1 = (int32_t)((uint32_t)b_1 - (uint32_t)a_1) >> 8;
-        output[4] = (int8_t)tv_clamp(tv_high_mul_add(a_1 * 2, factors[0], factors[1]) >> factors[4], -128, 127);
-        output[5] = (int8_t)tv_clamp(tv_high_mul_add(b_1 * 2, factors[2], factors[3]) >> factors[5], -128, 127);
-        b_2 = (int32_t)((uint32_t)b_2 - (uint32_t)a_2) >> 8;
-        output[8] = (int8_t)tv_clamp(tv_high_mul_add(a_2 * 2, factors[0], factors[1]) >> factors[4], -128, 127);
-        output[9] = (int8_t)tv_clamp(tv_high_mul_add(b_2 * 2, factors[2], factors[3]) >> factors[5], -128, 127);
+        b_0 = (int32_t)((uint32_t)b_0 - (uint32_t)a_0);
+        output[0] = (int8_t)tv_clamp(tv_high_mul_add(a_0, factors[0], factors[1]) >> 5, -128, 127);
+        output[1] = (int8_t)tv_clamp(tv_high_mul_add(b_0, factors[2], factors[3]) >> 13, -128, 127);
+        b_1 = (int32_t)((uint32_t)b_1 - (uint32_t)a_1);
+        output[4] = (int8_t)tv_clamp(tv_high_mul_add(a_1, factors[0], factors[1]) >> 5, -128, 127);
+        output[5] = (int8_t)tv_clamp(tv_high_mul_add(b_1, factors[2], factors[3]) >> 13, -128, 127);
+        b_2 = (int32_t)((uint32_t)b_2 - (uint32_t)a_2);
+        output[8] = (int8_t)tv_clamp(tv_high_mul_add(a_2, factors[0], factors[1]) >> 5, -128, 127);
+        output[9] = (int8_t)tv_clamp(tv_high_mul_add(b_2, factors[2], factors[3]) >> 13, -128, 127);
         output += 2;
     }
 }
 #endif
 
+
+/* The inputs under the window at input column `left`, all of which exist. */
+static TV_NOINLINE void tv_conv2d_dsp_0_inside(int16_t *column, const int8_t *const rows[], int32_t left)
+{
+    {
+        const int8_t *from_0 = rows[0] + left * 3;
+        const uint32_t word_0_0 = tv_load4(from_0 + 0);
+        const uint32_t word_0_1 = tv_load4(from_0 + 4);
+        const int8_t rest_0_0 = from_0[8];
+        const int8_t *from_1 = rows[1] + left * 3;
+        const uint32_t word_1_0 = tv_load4(from_1 + 0);
+        const uint32_t word_1_1 = tv_load4(from_1 + 4);
+        const int8_t rest_1_0 = from_1[8];
+        tv_store_pair(column + 0, tv_widen_even(word_0_0));
+        tv_store_pair(column + 8, tv_widen_odd(word_0_0));
+        tv_store_pair(column + 16, tv_widen_even(word_0_1));
+        tv_store_pair(column + 24, tv_widen_odd(word_0_1));
+        column[96] = rest_0_0;
+        tv_store_pair(column + 32, tv_widen_even(word_1_0));
+        tv_store_pair(column + 40, tv_widen_odd(word_1_0));
+        tv_store_pair(column + 48, tv_widen_even(word_1_1));
+        tv_store_pair(column + 56, tv_widen_odd(word_1_1));
+        column[97] = rest_1_0;
+    }
+    {
+        const int8_t *from_2 = rows[2] + left * 3;
+        const uint32_t word_2_0 = tv_load4(from_2 + 0);
+        const uint32_t word_2_1 = tv_load4(from_2 + 4);
+        const int8_t rest_2_0 = from_2[8];
+        tv_store_pair(column + 64, tv_widen_even(word_2_0));
+        tv_store_pair(column + 72, tv_widen_odd(word_2_0));
+        tv_store_pair(column + 80, tv_widen_even(word_2_1));
+        tv_store_pair(column + 88, tv_widen_odd(word_2_1));
+        column[104] = rest_2_0;
+    }
+    column[105] = 0;
+}
 
 /* The inputs under the window at input column `left`; padding is the zero point. `edge` has room
  * for 9 of them. */
@@ -280,35 +236,6 @@ static TV_NOINLINE void tv_conv2d_dsp_0_column(
         kx_last--;
     }
 
-    uint32_t word;
-    if (ky_first == 0 && ky_last == 3 && kx_first == 0 && kx_last == 3) {
-        const int8_t *from_0 = rows[0] + left * 3;
-        word = tv_load4(from_0 + 0);
-        tv_store_pair(column + 0, tv_widen_even(word));
-        tv_store_pair(column + 8, tv_widen_odd(word));
-        word = tv_load4(from_0 + 4);
-        tv_store_pair(column + 16, tv_widen_even(word));
-        tv_store_pair(column + 24, tv_widen_odd(word));
-        column[96] = from_0[8];
-        const int8_t *from_1 = rows[1] + left * 3;
-        word = tv_load4(from_1 + 0);
-        tv_store_pair(column + 32, tv_widen_even(word));
-        tv_store_pair(column + 40, tv_widen_odd(word));
-        word = tv_load4(from_1 + 4);
-        tv_store_pair(column + 48, tv_widen_even(word));
-        tv_store_pair(column + 56, tv_widen_odd(word));
-        column[97] = from_1[8];
-        const int8_t *from_2 = rows[2] + left * 3;
-        word = tv_load4(from_2 + 0);
-        tv_store_pair(column + 64, tv_widen_even(word));
-        tv_store_pair(column + 72, tv_widen_odd(word));
-        word = tv_load4(from_2 + 4);
-        tv_store_pair(column + 80, tv_widen_even(word));
-        tv_store_pair(column + 88, tv_widen_odd(word));
-        column[104] = from_2[8];
-        column[105] = 0;
-        return;
-    }
     for (int32_t r = 0; r < 3; r++) {
         const int8_t *from = edge;
         const int32_t first = kx_first * 3, count = (kx_last - kx_first) * 3;
@@ -335,8 +262,14 @@ static void tv_conv2d_dsp_0_row(
     const int32_t *stream, int16_t *columns)
 {
     int8_t *const edge = (int8_t *)(columns + 116);
+    const int rows_inside = ky_first == 0 && ky_last == 3;
     for (int32_t p = 0; p < 3; p++) {
-        tv_conv2d_dsp_0_column(columns + 2 * p, rows, ky_first, ky_last, (0 + p) * 2 - 1, edge);
+        const int32_t left = (0 + p) * 2 - 1;
+        if (rows_inside && left >= 0 && left <= 2) {
+            tv_conv2d_dsp_0_inside(columns + 2 * p, rows, left);
+        } else {
+            tv_conv2d_dsp_0_column(columns + 2 * p, rows, ky_first, ky_last, left, edge);
+        }
     }
     tv_conv2d_dsp_0_dot3(columns, output, stream, stream + 44);
 }
@@ -376,7 +309,7 @@ static void tv_conv2d_dsp_0(
 /* Output rows of one channel from its lines. */
 #if defined(__ARM_FEATURE_SIMD32)
 __attribute__((naked, noinline)) static void tv_depthwise_conv2d_dsp_0_rows(
-    TV_UNUSED const int16_t *lines, TV_UNUSED int8_t *output, TV_UNUSED const int16_t *pairs,
+    TV_UNUSED const int16_t *lines, TV_UNUSED int8_t *output, TV_UNUSED const int16_t *weights,
     TV_UNUSED const int32_t *words, TV_UNUSED int32_t rows)
 {
     __asm__ volatile(
@@ -450,7 +383,7 @@ __attribute__((naked, noinline)) static void tv_depthwise_conv2d_dsp_0_rows(
 }
 #else
 static void tv_depthwise_conv2d_dsp_0_rows(
-    const int16_t *lines, int8_t *output, const int16_t *pairs,
+    const int16_t *lines, int8_t *output, const int16_t *weights,
     const int32_t *words, int32_t rows)
 {
     for (; rows > 0; rows--) {
@@ -459,10 +392,10 @@ static void tv_depthwise_conv2d_dsp_0_rows(
             int32_t acc = words[0];
             for (int32_t ky = first; ky < last; ky++) {
                 const int16_t *from = lines + ky * 6 + x * 1;
-                const int16_t *weights = pairs + ky * 4;
-                acc = tv_mac(acc, from[0], weights[0]);
-                acc = tv_mac(acc, from[1], weights[1]);
-                acc = tv_mac(acc, from[2], weights[3]);
+                const int16_t *taps = weights + ky * 4;
+                acc = tv_mac(acc, from[0], taps[0]);
+                acc = tv_mac(acc, from[1], taps[1]);
+                acc = tv_mac(acc, from[2], taps[3]);
             }
             output[x * 4] = (int8_t)tv_clamp(tv_high_mul_add(acc * 2, words[1], words[2] + (acc >> 31)) >> words[3], -128, 127);
         }
@@ -481,11 +414,9 @@ static void tv_depthwise_conv2d_dsp_0_widen2(int16_t *to, const int8_t *from)
     to[30] = (int16_t)(from[1] + 128);
     from += 4;
     to += 1;
-    {
-        const uint32_t word_0 = tv_load2(from + 0) | tv_load2(from + 4) << 16;
-        tv_store_pair(to + 0, tv_add_even(8388736u, word_0));
-        tv_store_pair(to + 30, tv_add_odd(8388736u, word_0));
-    }
+    const uint32_t word_0 = tv_load2(from + 0) | tv_load2(from + 4) << 16;
+    tv_store_pair(to + 0, tv_add_even(8388736u, word_0));
+    tv_store_pair(to + 30, tv_add_odd(8388736u, word_0));
     from += 8;
     to += 2;
 }
@@ -493,24 +424,24 @@ static void tv_depthwise_conv2d_dsp_0_widen2(int16_t *to, const int8_t *from)
 
 /* 2 channel(s) of one image. */
 static void tv_depthwise_conv2d_dsp_0_channels2(
-    const int8_t *input, int8_t *output, const int16_t *pairs, const int32_t *words, int16_t *lines)
+    const int8_t *input, int8_t *output, const int16_t *weights, const int32_t *words, int16_t *lines)
 {
     for (int32_t row = 0; row < 3; row++) {
         tv_depthwise_conv2d_dsp_0_widen2(lines + (row + 1) * 6, input + row * 12);
     }
-    tv_depthwise_conv2d_dsp_0_rows(lines, output, pairs, words, 3);
-    tv_depthwise_conv2d_dsp_0_rows(lines + 30, output + 1, pairs + 12, words + 4, 3);
+    tv_depthwise_conv2d_dsp_0_rows(lines, output, weights, words, 3);
+    tv_depthwise_conv2d_dsp_0_rows(lines + 30, output + 1, weights + 12, words + 4, 3);
 }
 
 static void tv_depthwise_conv2d_dsp_0(
-    const int8_t *input, int8_t *output, const int16_t *pairs, const int32_t *words, uint8_t *scratch)
+    const int8_t *input, int8_t *output, const int16_t *weights, const int32_t *words, uint8_t *scratch)
 {
     int16_t *lines = (int16_t *)(void *)scratch;
     tv_fill(lines, 0, 60);
     for (int32_t image = 0; image < 1; image++) {
         int32_t channel = 0;
         for (; channel < 4; channel += 2) {
-            tv_depthwise_conv2d_dsp_0_channels2(input + channel, output + channel, pairs + channel * 12, words + channel * 4, lines);
+            tv_depthwise_conv2d_dsp_0_channels2(input + channel, output + channel, weights + channel * 12, words + channel * 4, lines);
         }
 input += 36;
         output += 36;
@@ -590,70 +521,64 @@ __attribute__((naked, noinline)) static void tv_conv2d_1x1_dsp_0_dot4(
         "sub.w r9, r9, r5\n"
         "sub.w r10, r10, r6\n"
         "sub.w r11, r11, r7\n"
-        "asr.w r8, r8, #7\n" /* twice the sum */
-        "asr.w r9, r9, #7\n" /* twice the sum */
-        "asr.w r10, r10, #7\n" /* twice the sum */
-        "asr.w r11, r11, #7\n" /* twice the sum */
-        "ldrd r3, r12, [r1, #4]\n"
-        "add.w r12, r12, r4, asr #31\n"
-        "lsl.w r4, r4, #1\n"
-        "smmlar r4, r4, r3, r12\n"
-        "ldr.w r12, [r1, #8]\n"
-        "add.w r12, r12, r5, asr #31\n"
-        "lsl.w r5, r5, #1\n"
-        "smmlar r5, r5, r3, r12\n"
-        "ldr.w r12, [r1, #8]\n"
-        "add.w r12, r12, r6, asr #31\n"
-        "lsl.w r6, r6, #1\n"
-        "smmlar r6, r6, r3, r12\n"
-        "ldr.w r12, [r1, #8]\n"
-        "add.w r12, r12, r7, asr #31\n"
-        "lsl.w r7, r7, #1\n"
-        "smmlar r7, r7, r3, r12\n"
+        "ldr.w r0, [r1, #4]\n"
+        "ldr.w r2, [r1, #8]\n"
         "ldr.w r3, [r1, #20]\n"
+        "lsl.w r4, r4, #1\n"
+        "lsl.w r5, r5, #1\n"
+        "lsl.w r6, r6, #1\n"
+        "lsl.w r7, r7, #1\n"
+        "add.w r12, r2, r4, asr #31\n"
+        "add.w lr, r2, r5, asr #31\n"
+        "smmlar r4, r4, r0, r12\n"
+        "smmlar r5, r5, r0, lr\n"
+        "add.w r12, r2, r6, asr #31\n"
+        "add.w lr, r2, r7, asr #31\n"
+        "smmlar r6, r6, r0, r12\n"
+        "smmlar r7, r7, r0, lr\n"
         "asr.w r4, r4, r3\n"
-        "ssat r4, #8, r4\n"
         "asr.w r5, r5, r3\n"
-        "ssat r5, #8, r5\n"
         "asr.w r6, r6, r3\n"
-        "ssat r6, #8, r6\n"
         "asr.w r7, r7, r3\n"
+        "ssat r4, #8, r4\n"
+        "ssat r5, #8, r5\n"
+        "ssat r6, #8, r6\n"
         "ssat r7, #8, r7\n"
-        "ldrd r3, r12, [r1, #12]\n"
-        "add.w r12, r12, r8, asr #31\n"
-        "smmlar r8, r8, r3, r12\n"
-        "ldr.w r12, [r1, #16]\n"
-        "add.w r12, r12, r9, asr #31\n"
-        "smmlar r9, r9, r3, r12\n"
-        "ldr.w r12, [r1, #16]\n"
-        "add.w r12, r12, r10, asr #31\n"
-        "smmlar r10, r10, r3, r12\n"
-        "ldr.w r12, [r1, #16]\n"
-        "add.w r12, r12, r11, asr #31\n"
-        "smmlar r11, r11, r3, r12\n"
-        "ldr.w r3, [r1, #24]\n"
+        "ldr.w r0, [r1, #12]\n"
+        "ldr.w r2, [r1, #16]\n"
+        "ldr.w r3, [r1, #24]!\n"
+        "asr.w r8, r8, #7\n"
+        "asr.w r9, r9, #7\n"
+        "asr.w r10, r10, #7\n"
+        "asr.w r11, r11, #7\n"
+        "add.w r12, r2, r8, asr #31\n"
+        "add.w lr, r2, r9, asr #31\n"
+        "smmlar r8, r8, r0, r12\n"
+        "smmlar r9, r9, r0, lr\n"
+        "add.w r12, r2, r10, asr #31\n"
+        "add.w lr, r2, r11, asr #31\n"
+        "smmlar r10, r10, r0, r12\n"
+        "smmlar r11, r11, r0, lr\n"
         "asr.w r8, r8, r3\n"
-        "ssat r8, #8, r8\n"
         "asr.w r9, r9, r3\n"
-        "ssat r9, #8, r9\n"
         "asr.w r10, r10, r3\n"
-        "ssat r10, #8, r10\n"
         "asr.w r11, r11, r3\n"
+        "ssat r8, #8, r8\n"
+        "ssat r9, #8, r9\n"
+        "ssat r10, #8, r10\n"
         "ssat r11, #8, r11\n"
-"ldr.w r0, [sp, #4]\n"
+        "ldr.w lr, [sp, #4]\n"
         "ldr.w r3, [sp, #8]\n"
-        "add.w r1, r1, #24\n"
-        "strb.w r4, [r0, #0]\n"
-        "strb.w r8, [r0, #1]\n"
-        "strb.w r5, [r0, #5]\n"
-        "strb.w r9, [r0, #6]\n"
-        "strb.w r6, [r0, #10]\n"
-        "strb.w r10, [r0, #11]\n"
-        "strb.w r7, [r0, #15]\n"
-        "strb.w r11, [r0, #16]\n"
-        "add.w r0, r0, #2\n"
+        "strb.w r8, [lr, #1]\n"
+        "strb.w r5, [lr, #5]\n"
+        "strb.w r9, [lr, #6]\n"
+        "strb.w r6, [lr, #10]\n"
+        "strb.w r10, [lr, #11]\n"
+        "strb.w r7, [lr, #15]\n"
+        "strb.w r11, [lr, #16]\n"
+        "strb.w r4, [lr], #2\n"
         "cmp.w r1, r3\n"
-        "str.w r0, [sp, #4]\n"
+        "str.w lr, [sp, #4]\n"
         "bne.w 1b\n"
         "add sp, #16\n"
         "pop {r4-r11, pc}\n");
@@ -741,28 +666,28 @@ __attribute__((naked, noinline)) static void tv_conv2d_1x1_dsp_0_dot1(
         "smlad r8, r12, r0, r8\n"
         "smlad r4, lr, r0, r4\n"
         "sub.w r8, r8, r4\n"
-        "asr.w r8, r8, #7\n" /* twice the sum */
-        "ldrd r3, r12, [r1, #4]\n"
-        "add.w r12, r12, r4, asr #31\n"
-        "lsl.w r4, r4, #1\n"
-        "smmlar r4, r4, r3, r12\n"
+        "ldr.w r0, [r1, #4]\n"
+        "ldr.w r2, [r1, #8]\n"
         "ldr.w r3, [r1, #20]\n"
+        "lsl.w r4, r4, #1\n"
+        "add.w r12, r2, r4, asr #31\n"
+        "smmlar r4, r4, r0, r12\n"
         "asr.w r4, r4, r3\n"
         "ssat r4, #8, r4\n"
-        "ldrd r3, r12, [r1, #12]\n"
-        "add.w r12, r12, r8, asr #31\n"
-        "smmlar r8, r8, r3, r12\n"
-        "ldr.w r3, [r1, #24]\n"
+        "ldr.w r0, [r1, #12]\n"
+        "ldr.w r2, [r1, #16]\n"
+        "ldr.w r3, [r1, #24]!\n"
+        "asr.w r8, r8, #7\n"
+        "add.w r12, r2, r8, asr #31\n"
+        "smmlar r8, r8, r0, r12\n"
         "asr.w r8, r8, r3\n"
         "ssat r8, #8, r8\n"
-"ldr.w r0, [sp, #4]\n"
+        "ldr.w lr, [sp, #4]\n"
         "ldr.w r3, [sp, #8]\n"
-        "add.w r1, r1, #24\n"
-        "strb.w r4, [r0, #0]\n"
-        "strb.w r8, [r0, #1]\n"
-        "add.w r0, r0, #2\n"
+        "strb.w r8, [lr, #1]\n"
+        "strb.w r4, [lr], #2\n"
         "cmp.w r1, r3\n"
-        "str.w r0, [sp, #4]\n"
+        "str.w lr, [sp, #4]\n"
         "bne.w 1b\n"
         "add sp, #16\n"
         "pop {r4-r11, pc}\n");
