@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -123,6 +123,26 @@ def convolutions(draw: st.DrawFn) -> Graph:
     )
     shapes = ((batch, *size, depth), (filters, *kernel, depth // groups), (batch, *output, filters))
     return _graph(op, arithmetic, shapes, filters, 0)
+
+
+@st.composite
+def deep_pointwise_convolutions(draw: st.DrawFn) -> Graph:
+    """1x1 with many inputs, of few pixels."""
+    arithmetic = replace(draw(arithmetics(st.just(0))), bias_log2=14)
+    size = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    depth = draw(st.integers(40, 130))
+    channels = draw(st.sampled_from((4, 8, 12, 16, 17, 18, 23)))
+    op = Conv2D(
+        name="conv",
+        inputs=("x", "w", "b"),
+        outputs=("y",),
+        stride=(1, 1),
+        dilation=(1, 1),
+        padding=Padding(),
+        clamp=arithmetic.clamp,
+    )
+    shapes = ((1, *size, depth), (channels, 1, 1, depth), (1, *size, channels))
+    return _graph(op, arithmetic, shapes, channels, 0)
 
 
 @st.composite

@@ -56,7 +56,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     if vectors:
         return vectors
     if shape.is_pointwise:
-        return pointwise.candidates(shape, core)
+        return pointwise.candidates(graph, op, core)
     tiles = (*winograd.candidates(graph, op, core), *winograd_rows.candidates(graph, op, core))
     copied = pointwise.is_copied(shape, simd_stream_bytes(shape), core)
     in_ram = (_simd(shape, core, BLOCK_PIXELS, pointwise.IN_RAM),) if copied else ()

@@ -18,7 +18,8 @@ class Kernel:
     much below the input. Only for the operator's first output; the input must not be needed
     afterwards. ``overlap_step``: only every so many bytes from there on is allowed, too
     (1: every larger difference is); ``may_share`` is the rule. ``by_rows``: the template has a
-    row function that a stream can call, as far as the operator has rows.
+    row function that a stream can call, as far as the operator has rows. ``shares``: not a
+    template whose code each layer has for itself while others of the operator could share theirs.
     """
 
     template: str
@@ -28,6 +29,7 @@ class Kernel:
     overlap: tuple[int | None, ...] = ()
     overlap_step: int = 1
     by_rows: bool = True
+    shares: bool = True
 
     def may_share(self, index: int, difference: int) -> bool:
         """Whether the output may share memory with input ``index`` where ``input.offset -

@@ -18,13 +18,15 @@ fraction of them.
 def preferring(goal: str, candidates: CandidatesOf) -> CandidatesOf:
     """``candidates`` for one of ``GOALS``: all of them, fastest first (``memory``, the default, and
     ``speed``); those without much larger constants (``balanced``); smallest constants first
-    (``size``).
+    (``size``). The last two leave out kernels whose code layers cannot share.
     """
     if goal not in GOALS:
         raise ValueError(f"no goal is called {goal!r}")
 
     def preferred(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
         given = candidates(graph, op, core)
+        if goal in ("balanced", "size"):
+            given = tuple(kernel for kernel in given if kernel.shares)
         if goal == "size":
             return tuple(sorted(given, key=lambda kernel: kernel.flash_bytes))
         if goal == "balanced":

@@ -16,6 +16,8 @@ from tinyvision.kernels import pointwise
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.window import Window
 
+VARYING = ("channels", "depth", "pixels", "taps", "columns_bytes", "one_shift")
+"""What layers that share code may read at run time."""
 WIDENED = [0, 2, 1, 3]
 """Four inputs in the order in which they are widened."""
 
@@ -40,7 +42,7 @@ def products(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window, order: Arr
     sums = sums_of(graph, op, folded, 8 if shared else 0)
     kind = kernel.variant.removeprefix(kernel.template)
     block = pointwise.BLOCK_PIXELS
-    if kind.startswith(pointwise.SMALL):
+    if kind.startswith((pointwise.SMALL, pointwise.QUADS)):
         block = pointwise.SMALL_BLOCK_PIXELS
     context: dict[str, Value] = {
         **sums.context,
@@ -51,10 +53,15 @@ def products(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window, order: Arr
         "block": block,
         "halves": int(shared),
         "dual": int(kind.endswith(pointwise.DUAL)),
-        "in_ram": int(kind.startswith(pointwise.IN_RAM)),
+        "in_ram": int(pointwise.IN_RAM in kind),
+        "quads": int(kind.startswith(pointwise.QUADS)),
     }
-    pairs = pointwise.group_pairs(shape.channels, shape.groups)
-    return Products(context, block, _stream(rows, sums, shared, order, pairs))
+    if kind.startswith(pointwise.QUADS):
+        stream = _stream_of_quads(rows, sums, order, pointwise.quads(shape.channels))
+    else:
+        pairs = pointwise.group_pairs(shape.channels, shape.groups)
+        stream = _stream(rows, sums, shared, order, pairs)
+    return Products(context, block, stream)
 
 
 def build(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window) -> Instance:
@@ -72,7 +79,7 @@ def build(graph: Graph, op: Conv2D, kernel: Kernel, shape: Window) -> Instance:
             "columns_bytes": pointwise.columns_bytes(shape, found.block),
             "ahead": pointwise.AHEAD_BYTES,
         },
-        varying=("channels", "depth", "pixels", "taps", "columns_bytes", "one_shift"),
+        varying=() if found.context["quads"] else VARYING,
     )
 
 
@@ -103,3 +110,25 @@ def _stream(
     )
     stream: Array = np.concatenate((starts, words, factors), axis=1).astype(np.uint32)
     return stream.view(np.int32)
+
+
+def _stream_of_quads(
+    rows: Array, sums: Sums, order: Array, quads: list[tuple[int, int, int, int]]
+) -> Array:
+    """(fours of channels, words) int32: see ``kernels/_pointwise_quads.j2``."""
+    first, second, third, fourth = np.array(quads).T
+    pairs = (list(zip(*both, strict=True)) for both in ((first, second), (third, fourth)))
+    # Of each pair two words of starts, those of weights, four of factors, two of shifts.
+    low, high = (_stream(rows, sums, True, order, pair) for pair in pairs)
+    weights = np.stack((low[:, 2:-6], high[:, 2:-6]), axis=2).reshape(len(quads), -1)
+    parts = (
+        low[:, :2],
+        high[:, :2],
+        weights,
+        low[:, -6:-2],
+        high[:, -6:-2],
+        low[:, -2:],
+        high[:, -2:],
+    )
+    stream: Array = np.concatenate(parts, axis=1)
+    return stream
