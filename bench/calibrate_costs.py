@@ -145,7 +145,8 @@ def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan:
 
     jobs = tuple(replace(job, kernels=draw(job.kernels)) for job in problem.jobs)
     problem = replace(problem, jobs=jobs)
-    rows = replace(rows, kernels={index: draw(known) for index, known in rows.kernels.items()})
+    kernels = {index: draw(known) for index, known in rows.kernels[1].items()}
+    rows = replace(rows, stages={1: rows.stages[1]}, kernels={1: kernels})
     search = Search(problem, rows, range(len(jobs)), False)
     ranges = []
     for position in range(len(jobs)):

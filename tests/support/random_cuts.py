@@ -10,7 +10,7 @@ from tinyvision.kernels import choose
 from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.plan import Plan
 from tinyvision.schedule.problem import build_problem
-from tinyvision.schedule.row_jobs import row_problem
+from tinyvision.schedule.row_jobs import ROWS, row_problem
 from tinyvision.schedule.segments import Cut, Search
 from tinyvision.schedule.stream_planner import place_cut
 from tinyvision.schedule.timeline import Range
@@ -25,7 +25,8 @@ def random_cut_plan(
     recompute: bool = False,
 ) -> Plan:
     """Every operator that can be streamed is in a stream, more likely than not; some streams are
-    of one operator. With ``recompute`` some compute their input in slices.
+    of one operator, some compute several rows in a turn. With ``recompute`` some compute their
+    input in slices, and all one row.
     """
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
@@ -39,7 +40,8 @@ def random_cut_plan(
         stream = first in search.stages and rng.random() < 0.8
         while end < len(graph.ops) and rng.random() < 0.8 and (end in search.stages or not stream):
             end += 1
-        if stream and not search.stream_bytes(first, end):
+        rows_in_turn = 1 if recompute else int(rng.choice(ROWS))
+        if stream and not search.stream_bytes(first, end, (), rows_in_turn):
             stream = False
         arriving = search.arriving(first, end) if stream else None
         sliced = tuple(
@@ -47,7 +49,7 @@ def random_cut_plan(
             for position in search.sliceable(first, end)
             if stream and rng.random() < 0.5
         )
-        ranges.append(Range(first, end, stream, arriving, sliced))
+        ranges.append(Range(first, end, stream, arriving, sliced, rows_in_turn))
         first = end
     merged: list[Range] = []
     for part in ranges:

@@ -21,18 +21,18 @@ from tinyvision.ir.ops import (
     ResizeNearest,
 )
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.kernels.rows import one_row, row_use, window_rows
+from tinyvision.kernels.rows import one_row, row_use, some_rows, window_rows
 from tinyvision.kernels.slices import Span, channel_slice, spans
 from tinyvision.schedule.interleave import ARRIVAL
 from tinyvision.schedule.plan import Plan, Segment, Step, align
-from tinyvision.schedule.replay import row_bytes
+from tinyvision.schedule.replay import row_bytes, rows_in_turns
 
 
 @dataclass(frozen=True)
 class Place:
     """Rows of a tensor, or other memory: row ``r`` begins at ``bank[bank] + offset +
-    r % slots * row_bytes``; ``slots`` is 0 where every row has a place of its own, ``row_bytes`` 0
-    where there is one.
+    (r + phase) % slots * row_bytes``; ``slots`` is 0 where every row has a place of its own,
+    ``row_bytes`` 0 where there is one.
     """
 
     bank: int
@@ -41,6 +41,7 @@ class Place:
     row_bytes: int
     c_type: str
     note: str
+    phase: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,9 @@ class StreamStep:
     says, "silent" is done by another step.
 
     ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input under
-    a window is ``input``.
+    a window is ``input``. ``rows`` of ``height`` are computed in a turn (it ends before a row whose
+    number and ``phase`` make a multiple of them), by one call or ``by_row``; fewer than that by
+    ``rest``, row by row.
     """
 
     op: Op
@@ -115,6 +118,15 @@ class StreamStep:
     value: int = 0
     size_bytes: int = 0
     slices: Slices | None = None
+    rows: int = 1
+    height: int = 1
+    phase: int = 0
+    rest: StreamStep | None = None
+
+    @property
+    def by_row(self) -> bool:
+        """Whether each row has a call of its own."""
+        return self.style != "rows"
 
     @property
     def ignores_row(self) -> bool:
@@ -132,6 +144,11 @@ class Stream:
     turns: tuple[tuple[int, int], ...]
     c_type: str
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether some turn calls a function for each of several rows."""
+        return any(step.by_row and step.rows > 1 for step in self.steps)
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -144,6 +161,7 @@ class Arrival:
     bank: int
     offset: int
     slots: int
+    phase: int
     rows: int
     row_bytes: int
     elements: int
@@ -167,6 +185,7 @@ def arrival(graph: Graph, plan: Plan, banks: Mapping[str, int]) -> Arrival | Non
         bank=banks[buffer.bank],
         offset=buffer.offset,
         slots=buffer.slots,
+        phase=buffer.phase,
         rows=rows,
         row_bytes=size,
         elements=elements,
@@ -178,15 +197,19 @@ def arrival(graph: Graph, plan: Plan, banks: Mapping[str, int]) -> Arrival | Non
     )
 
 
-def row_instance(graph: Graph, op: Op, kernel: Kernel) -> tuple[str, Instance, Window]:
-    """How a row of ``op``'s output comes about: the style of the step, the call, and its window."""
+def row_instance(
+    graph: Graph, op: Op, kernel: Kernel, count: int = 1
+) -> tuple[str, Instance, Window]:
+    """How a row of ``op``'s output comes about, or ``count`` where one call computes them: the
+    style of the step, the call, and its window.
+    """
     use = row_use(graph, op)
     assert use is not None
     nothing = Window(1, 0, 1, 1, 1)
     if use.accumulates:
         return "sums", mean_rows.build(graph, op, kernel), nothing
     if use.is_aligned and not isinstance(op, Pad):  # the first operand may be a constant
-        return "rows", build(*one_row(graph, op), kernel), nothing
+        return "rows", build(*some_rows(graph, op, count), kernel), nothing
     height = graph.tensor(op.inputs[0]).shape[1]
     if isinstance(op, Pad):
         window = Window(1, op.pads[1][0], 1, 1, height)
@@ -232,7 +255,9 @@ class StreamBuilder:
                 turns.append((len(steps), arrived))
                 arrived += 1
                 continue
-            turns.append((number, taken[number]))
+            use = rows_in_turns(self.graph, self.ops[steps[number].op], steps[number])
+            assert use is not None
+            turns.append((number, use.block(taken[number])[0]))
             taken[number] += 1
         largest = max(max(turn) for turn in turns)
         return Stream(
@@ -246,14 +271,25 @@ class StreamBuilder:
         op = self.ops[step.op]
         if step.channels:
             return self._sliced(step, op, prefix)
-        style, instance, window = row_instance(self.graph, op, step.kernel)
+        use = rows_in_turns(self.graph, op, step)
+        assert use is not None
+        built = self._called(step, op, prefix, step.rows)
+        rest = None
+        if (use.phase or use.height % step.rows) and not built.by_row:
+            rest = self._called(step, op, prefix, 1)
+        return replace(built, rows=step.rows, height=use.height, phase=use.phase, rest=rest)
+
+    def _called(self, step: Step, op: Op, prefix: str, count: int) -> StreamStep:
+        """``step`` with calls for ``count`` rows."""
+        style, instance, window = row_instance(self.graph, op, step.kernel, count)
         function = self.add_kernel(step.kernel.template, instance)
         arguments: list[Argument] = []
         for arg in instance.args:
             if isinstance(arg, TensorArg):
                 arguments.append(self._place(arg.tensor, arg.tensor in op.outputs))
             elif isinstance(arg, ConstArg):
-                self.constants.append((f"{prefix}_{arg.role}", arg))
+                if count == step.rows:
+                    self.constants.append((f"{prefix}_{arg.role}", arg))
                 arguments.append(f"{prefix}_{arg.role}")
             else:
                 arguments.append(self._scratch(step, style))
@@ -376,6 +412,7 @@ class StreamBuilder:
             0 if rows == 1 or buffer.slots == 1 else size,
             c_type if written else f"const {c_type}",
             name,
+            buffer.phase if slots else 0,
         )
 
     def _memory(self, name: str, c_type: str, note: str) -> Place:

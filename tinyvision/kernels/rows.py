@@ -1,14 +1,16 @@
 """Operators row by row: which rows of its inputs an operator needs for each row of its output.
 
 Rows run along the height of NHWC tensors of batch 1. An operator takes turns: turn ``t`` writes
-row ``t`` of every output. One that reduces over the height takes a turn for each input row
-instead, keeps sums, and writes its only row in the last.
+row ``t`` of every output, or the ``t``-th of blocks of several rows. One that reduces over the
+height takes a turn for each input row (or block of them) instead, keeps sums, and writes its only
+row in the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tinyvision.ir.derive import nearest_indices
 from tinyvision.ir.graph import Graph
@@ -48,24 +50,53 @@ class RowUse:
 
     ``accumulator_bytes`` is 0, or the size of the sums (int32, one for each element of the output)
     that are kept from the first turn to the last. ``rows_differ``: turns see different padding, or
-    other rows than those of their number.
+    other rows than those of their number. ``rows``: in a turn, but in the first ``first`` (0: as in
+    any), and what is left of ``height``, all there are (0: as many as turns), in the last.
     """
 
     turns: int
     reads: tuple[tuple[Rows, ...] | None, ...]
     accumulator_bytes: int = 0
     rows_differ: bool = False
+    rows: int = 1
+    first: int = 0
+    height: int = 0
+
+    def several(self, rows: int, first: int = 0) -> RowUse:
+        """The same, which has one row in a turn, with ``rows``, all of them where there are no
+        more, and ``first`` in the first.
+        """
+        rows = min(rows, self.turns)
+        first = min(first or rows, rows)
+        turns = 1 + -(-(self.turns - first) // rows)
+        blocks = replace(self, turns=turns, rows=rows, first=first, height=self.turns)
+
+        def joined(reads: tuple[Rows, ...]) -> tuple[Rows, ...]:
+            parts = (reads[slice(*blocks.block(turn))] for turn in range(turns))
+            return tuple((min(r[0] for r in p), max(r[1] for r in p)) for p in parts)
+
+        return replace(blocks, reads=tuple(None if r is None else joined(r) for r in self.reads))
+
+    def block(self, turn: int) -> Rows:
+        """The rows of a turn; none before the first."""
+        end = (self.first or self.rows) + turn * self.rows
+        return max(end - self.rows, 0), max(min(end, self.height or self.turns), 0)
+
+    @property
+    def phase(self) -> int:
+        """What the number of a turn's first row is short of a multiple of ``rows``."""
+        return -self.first % self.rows
 
     @property
     def accumulates(self) -> bool:
         return self.accumulator_bytes > 0
 
-    @property
+    @cached_property
     def is_aligned(self) -> bool:
         """Every turn reads the row of its own number, or one that repeats: one row of the output is
         the same operator on one row.
         """
-        same = tuple((turn, turn + 1) for turn in range(self.turns))
+        same = tuple(self.block(turn) for turn in range(self.turns))
         repeated = ((0, 1),) * self.turns
         alike = all(rows in (None, same, repeated) for rows in self.reads)
         return alike and not self.accumulates and not self.rows_differ
@@ -185,7 +216,12 @@ def one_row(graph: Graph, op: Op) -> tuple[Graph, Op]:
     """The operator that computes one row of ``op``'s output (one inside the padding of a Pad) from
     one row of each input, and a graph of it alone.
     """
-    shrunk = {name: _with_rows(graph.tensor(name), 1) for name in op.inputs + op.outputs}
+    return some_rows(graph, op, 1)
+
+
+def some_rows(graph: Graph, op: Op, count: int) -> tuple[Graph, Op]:
+    """The same for ``count`` rows of an operator whose turns are aligned."""
+    shrunk = {name: _with_rows(graph.tensor(name), count) for name in op.inputs + op.outputs}
     if isinstance(op, Pad):
         op = replace(op, pads=(op.pads[0], (0, 0), *op.pads[2:]))
     return _alone(graph, op, shrunk), op
@@ -207,7 +243,7 @@ def window_at(graph: Graph, op: Op, turn: int, rows: Rows) -> tuple[Graph, Op]:
 
 
 def _with_rows(tensor: Tensor, rows: int) -> Tensor:
-    if tensor.is_constant or len(tensor.shape) != 4:
+    if tensor.is_constant or len(tensor.shape) != 4 or tensor.shape[1] == 1:
         return tensor
     return replace(tensor, shape=(tensor.shape[0], rows, *tensor.shape[2:]))
 

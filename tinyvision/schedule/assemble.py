@@ -76,7 +76,8 @@ def _steps(graph: Graph, streamed: Streamed, names: _Names) -> tuple[Step, ...]:
         inputs = tuple(name for name in op.inputs if not graph.tensor(name).is_constant)
         macs = timeline.problem.jobs[index].macs
         step = Step(op.name, kernel, macs, scratch, op.kind, inputs, op.outputs, sums)
-        steps.append(replace(step, channels=channels.get(index, 0)))
+        rows, first = timeline.rows_of(position)
+        steps.append(replace(step, channels=channels.get(index, 0), rows=rows, first_rows=first))
     return tuple(steps)
 
 
@@ -138,6 +139,7 @@ def _buffers(
                 dtype=tensor.dtype,
                 slots=slots,
                 channels=held[0].channels if held else 0,
+                phase=timeline.phases.get(item, 0),
             )
         )
     for item, (name, index, size_bytes) in enumerate(

@@ -67,21 +67,25 @@ class Work:
         )
 
 
-def work(graph: Graph, op: Op, by_rows: bool) -> Work:
-    """One run of the whole operator."""
+def work(graph: Graph, op: Op, by_rows: int) -> Work:
+    """One run of the whole operator, or ``by_rows``, so many in a turn."""
     outputs = graph.output_tensors(op)
     largest = max((x.elements for x in graph.input_tensors(op) if not x.is_constant), default=0)
     use = row_use(graph, op)
     count, shape = macs(graph, op), outputs[0].shape
     pixels = shape[2] if len(shape) == 4 else 1
+    turns = use.turns if use is not None else 1
     if isinstance(op, Conv2D) and not by_rows and window(graph, op).is_pointwise:
         pixels *= shape[1]
+    if use is not None and by_rows > 1 and use.is_aligned:
+        turns = use.several(by_rows).turns
+        pixels *= min(by_rows, shape[1])
     return Work(
         count,
         count * (pixels % BLOCK_PIXELS) / pixels,
         sum(y.elements for y in outputs),
         largest,
-        use.turns if use is not None else 1,
+        turns,
     )
 
 
@@ -152,22 +156,24 @@ class Pricing:
     """What the operators of one graph take on one core."""
 
     costs: Costs
-    works: tuple[tuple[Work, Work], ...]
-    """As a whole and by rows."""
+    works: tuple[Mapping[int, Work], ...]
+    """By the rows of a turn; as a whole those of 0."""
 
-    def cycles(self, index: int, kernel: Kernel, by_rows: bool) -> float:
-        return self.costs.cycles(kernel, self.works[index][by_rows], by_rows)
+    def cycles(self, index: int, kernel: Kernel, rows: int) -> float:
+        """As a whole (0) or row by row, so many in a turn."""
+        return self.costs.cycles(kernel, self.works[index][rows], rows > 0)
 
     def sliced(self, found: Sliced, expanding: Kernel, reading: Kernel) -> float:
         """Of a job of a stream that computes its input itself, both kernels."""
-        before = self.works[found.expander][True].times(found.factor, found.slices)
-        after = self.works[found.reader][True].times(1.0, found.slices)
+        before = self.works[found.expander][1].times(found.factor, found.slices)
+        after = self.works[found.reader][1].times(1.0, found.slices)
         cycles = self.costs.cycles(expanding, before, True)
         return cycles + self.costs.cycles(reading, after, True) + COPY_CYCLES * after.outputs
 
 
-def price_list(graph: Graph, core: Core) -> Pricing:
-    works = tuple((work(graph, op, False), work(graph, op, True)) for op in graph.ops)
+def price_list(graph: Graph, core: Core, rows: tuple[int, ...]) -> Pricing:
+    """For each of ``rows`` in a turn, and as a whole."""
+    works = tuple({count: work(graph, op, count) for count in (0, *rows)} for op in graph.ops)
     return Pricing(load_costs(core), works)
 
 
@@ -179,7 +185,7 @@ def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
     for index, step in enumerate(plan.steps):
         segment = plan.segment_of(index)
         by_rows = segment.is_one
-        amount = work(graph, ops[step.op], by_rows)
+        amount = work(graph, ops[step.op], step.rows if by_rows else 0)
         more = 0.0
         if segment.is_patch:
             tiles = tiling_of(graph, plan, segment)
@@ -192,7 +198,10 @@ def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
             more = COPY_CYCLES * amount.outputs if plan.expander_of(step) else 0.0
         if segment.is_stream:
             together = plan.steps[segment.first_step : segment.last_step + 1]
-            loaded = round(amount.rows * step.kernel.flash_bytes)
+            again = (
+                amount.rows if step.channels else segment.turns.count(index - segment.first_step)
+            )
+            loaded = round(again * step.kernel.flash_bytes)
             more += loads.cycles(sum(s.kernel.flash_bytes for s in together), loaded)
         cycles.append(costs.cycles(step.kernel, amount, by_rows) + more)
     return tuple(cycles)

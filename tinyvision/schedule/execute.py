@@ -19,11 +19,11 @@ from tinyvision.ir.ops import AveragePool2D, Mean, Op, Pad, ResizeNearest
 from tinyvision.ir.reference import evaluate
 from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
-from tinyvision.kernels.rows import RowUse, one_row, row_use, window_at
+from tinyvision.kernels.rows import RowUse, one_row, row_use, some_rows, window_at
 from tinyvision.kernels.slices import channel_slice, spans
 from tinyvision.kernels.tiles import COLUMNS, ROWS, Span, restricted, spans_read
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
-from tinyvision.schedule.replay import row_bytes
+from tinyvision.schedule.replay import row_bytes, rows_in_turns
 from tinyvision.schedule.tiling import Spans, tiling_of
 
 
@@ -126,7 +126,7 @@ class _Stream:
                 continue
             step = self.steps[number]
             op = self.ops[step.op]
-            use = row_use(self.graph, op)
+            use = rows_in_turns(self.graph, op, step)
             assert use is not None
             self._turn(step, op, use, taken[number])
             taken[number] += 1
@@ -134,6 +134,12 @@ class _Stream:
     def _turn(self, step: Step, op: Op, use: RowUse, turn: int) -> None:
         if step.channels:
             self._sliced(step, op, use, turn)
+            return
+        if use.rows > 1 and not use.is_aligned:
+            single = row_use(self.graph, op)
+            assert single is not None
+            for row in range(*use.block(turn)):
+                self._turn(step, op, single, row)
             return
         values = [
             self.memory.read_rows(self.plan.buffers[name], *rows[turn])
@@ -150,7 +156,8 @@ class _Stream:
             return
         results = self._row(self.graph, op, use, turn, values)
         for name, result in zip(op.outputs, results, strict=True):
-            self.memory.write_row(self.plan.buffers[name], turn, result)
+            for at, row in enumerate(range(*use.block(turn))):
+                self.memory.write_row(self.plan.buffers[name], row, result[:, at : at + 1])
 
     def _sliced(self, step: Step, op: Op, use: RowUse, turn: int) -> None:
         """A row of a step that computes its input, some channels after the other."""
@@ -189,7 +196,10 @@ class _Stream:
         if isinstance(op, Pad) and rows is not None and rows[turn][0] == rows[turn][1]:
             y = graph.tensor(op.outputs[0])
             return (np.full((1, 1, *y.shape[2:]), op.value, y.dtype.numpy),)
-        if use.is_aligned or isinstance(op, (Pad, ResizeNearest)):
+        if use.is_aligned:
+            first, end = use.block(turn)
+            graph, op = some_rows(graph, op, end - first)
+        elif isinstance(op, (Pad, ResizeNearest)):
             graph, op = one_row(graph, op)
         else:
             assert rows is not None
@@ -241,7 +251,7 @@ class _Memory:
 
     def _row(self, buffer: Buffer, row: int) -> Array:
         rows, size = row_bytes(buffer)
-        start = row % (buffer.slots or rows) * size
+        start = (row + buffer.phase) % (buffer.slots or rows) * size
         view: Array = self._bytes(buffer)[start : start + size]
         return view
 

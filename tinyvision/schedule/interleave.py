@@ -9,7 +9,7 @@ only the rows under the next window are kept (the row buffer of StreamNet, Zheng
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,10 @@ class Stage:
     reads: tuple[int | None, ...]
     writes: tuple[int, ...]
 
+    def reads_blocks(self, value: int) -> bool:
+        """Whether one call reads the rows of a turn of ``value``."""
+        return value in self.reads and self.use.is_aligned
+
     @cached_property
     def needs(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """For each turn the values it reads, with the number of their rows that must exist."""
@@ -42,11 +46,20 @@ class Stage:
 @dataclass(frozen=True)
 class RowJob:
     """A job as a stage of a stream; ``leads``: for each of its reads how far (``Kernel.overlap``)
-    an output row must lie below the input row that it may overlap.
+    an output row must lie below the input row that it may overlap. ``single``: how it runs with one
+    row in a turn.
     """
 
     stage: Stage
     leads: tuple[int | None, ...]
+    single: RowUse
+
+    def beginning(self, first: int) -> RowJob:
+        """The same with ``first`` rows in the first turn."""
+        use = self.stage.use
+        if first == (use.first or use.rows):
+            return self
+        return replace(self, stage=replace(self.stage, use=self.single.several(use.rows, first)))
 
     def last_turns(self, taken: int) -> tuple[Array, ...]:
         """For each read the last of the first ``taken`` turns that needs each row (-1: none)."""
@@ -109,4 +122,6 @@ class _Interleaving:
     def _rows(self, stage: int) -> int:
         """Rows that ``stage`` has written."""
         use, done = self.stages[stage].use, self.done[stage]
-        return done // use.turns if use.accumulates else done
+        if use.accumulates:
+            return done // use.turns
+        return done if use.rows == 1 else use.block(done - 1)[1]

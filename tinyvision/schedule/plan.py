@@ -35,7 +35,8 @@ class Buffer:
     inputs, step ``len(steps)`` the reading of the outputs. Scratch has neither shape nor dtype.
     What steps of a stream use is alive throughout its segment here; which rows are alive when
     follows from the segment's turns. ``slots``: 0, or the rows that a ring has, in which row ``r``
-    of the tensor lies in slot ``r % slots`` until another needs it. ``channels``: 0, or how many of
+    of the tensor lies in slot ``(r + phase) % slots`` until another needs it. ``channels``: 0, or
+    how many of
     a tensor's channels are there at one time. ``tile``: (0, 0), or the rows and columns that there
     is memory for of a tensor of which only a patch segment's current tile needs some; they begin
     with the tile's first.
@@ -53,6 +54,7 @@ class Buffer:
     slots: int = 0
     channels: int = 0
     tile: tuple[int, int] = (0, 0)
+    phase: int = 0
 
     @property
     def end(self) -> int:
@@ -73,7 +75,8 @@ class Step:
     input's rows to its own. A convolution of which that is said takes no turns: the depthwise one
     that reads it computes its rows anew in every turn (``schedule.slicing``), in its own scratch.
     ``columns``: of a step of a patch segment the kernels that compute rows of each column of tiles;
-    ``kernel`` stands for all of them.
+    ``kernel`` stands for all of them. ``rows``: how many a step of a stream computes in a turn,
+    ``first_rows`` in the first.
     """
 
     op: str
@@ -86,6 +89,8 @@ class Step:
     sums: str = ""
     channels: int = 0
     columns: tuple[Kernel, ...] = ()
+    rows: int = 1
+    first_rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Segment:
     tile of what they compute after the other.
 
     ``sram_bytes``: the most that is alive at once during them. ``turns`` of a stream: which step,
-    counted from ``first_step``, computes its next row (see ``kernels.rows``); -1 stands for the
+    counted from ``first_step``, computes its next rows (see ``kernels.rows``); -1 stands for the
     arrival of the next row of the network's input, where that comes in rows; then ``state`` names
     the buffer that says which turn is next. ``grid``: rows and columns of a patch's tiles (see
     ``schedule.tiling``); ``halo``: rows and columns of its input that neighbouring tiles both read;
@@ -340,6 +345,8 @@ class Plan:
             "outputs": list(step.outputs),
             "scratch": step.scratch or None,
             "channels": step.channels or None,
+            "rows": step.rows,
+            "first_rows": step.first_rows,
         }
 
 
@@ -363,6 +370,7 @@ def _buffer_json(buffer: Buffer) -> dict[str, Any]:
         "shape": list(buffer.shape),
         "dtype": buffer.dtype.value if buffer.dtype else None,
         "slots": buffer.slots,
+        "phase": buffer.phase,
         "channels": buffer.channels or None,
         "tile": list(buffer.tile) if buffer.tile != (0, 0) else None,
     }

@@ -45,6 +45,12 @@ def row_bytes(buffer: Buffer) -> tuple[int, int]:
     return rows, count // max(rows, 1)
 
 
+def rows_in_turns(graph: Graph, op: Op, step: Step) -> RowUse | None:
+    """How ``step`` of a stream, which computes ``op``, runs; None where it cannot."""
+    use = row_use(graph, op)
+    return use if use is None or step.channels else use.several(step.rows, step.first_rows)
+
+
 class _Replay:
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.graph, self.plan = graph, plan
@@ -83,7 +89,18 @@ class _Replay:
         count, size = row_bytes(buffer)
         slots = buffer.slots or count
         for row in range(first, end):
-            yield buffer, buffer.offset + row % slots * size, row * size, size
+            at = buffer.offset + (row + buffer.phase) % slots * size
+            yield buffer, at, row * size, size
+
+    def block(self, name: str, first: int, end: int) -> Span:
+        """Rows that lie one after another."""
+        buffer = self.plan.buffers[name]
+        count, size = row_bytes(buffer)
+        slots = buffer.slots or count
+        slot = (first + buffer.phase) % slots
+        if slot + end - first > slots:
+            raise ValueError(f"rows {first} to {end} of {name!r} do not lie one after another")
+        return buffer, buffer.offset + slot * size, first * size, (end - first) * size
 
     def layer(self, step: Step) -> None:
         op = self.ops[step.op]
@@ -93,7 +110,7 @@ class _Replay:
 
     def stream(self, segment: Segment) -> None:
         steps = self.plan.steps[segment.first_step : segment.last_step + 1]
-        uses = [row_use(self.graph, self.ops[step.op]) for step in steps]
+        uses = [rows_in_turns(self.graph, self.ops[step.op], step) for step in steps]
         taken = [0] * len(steps)
         arrived = 0
         if segment.state:
@@ -162,16 +179,19 @@ class _Replay:
             use = composed(expanding, use)
         for name, rows in zip(inputs, use.reads, strict=True):
             if rows is not None:
-                reads.setdefault(name, []).extend(self.rows(name, *rows[turn]))
+                parts = self.rows(name, *rows[turn])
+                if use.is_aligned and held is None:
+                    parts = iter([self.block(name, *rows[turn])])
+                reads.setdefault(name, []).extend(parts)
         writes = []
         if held is not None:
             scratch = [self.whole(step.scratch)] if step.scratch else []
-            output = [span for name in step.outputs for span in self.rows(name, turn, turn + 1)]
+            output = [self.block(name, *use.block(turn)) for name in step.outputs]
             for span in (*scratch, *output, *(span for spans in reads.values() for span in spans)):
                 self.apart(step, held, span)
             self.write(held)
         if not use.accumulates:
-            writes = [span for name in step.outputs for span in self.rows(name, turn, turn + 1)]
+            writes = [self.block(name, *use.block(turn)) for name in step.outputs]
         elif turn == use.turns - 1:
             writes = [self.whole(name) for name in step.outputs]
         if step.sums:

@@ -51,14 +51,18 @@ class Search:
         self.problem, self.rows, self.order = problem, rows, tuple(order)
         self.rows_arrive, self.loads = rows_arrive, loads
         self.lifetimes = problem.lifetimes(order)
-        self.stages = {p: rows.stages[job] for p, job in enumerate(order) if job in rows.stages}
+        self.by_count = {
+            count: {p: stages[job] for p, job in enumerate(order) if job in stages}
+            for count, stages in rows.stages.items()
+        }
+        self.stages = self.by_count[1]
         position = {job: p for p, job in enumerate(order)}
         self.sliced = {
             position[job]: {option.channels: option for option in options}
             for job, options in rows.sliced.items()
         }
         self.expander = {p: position[rows.sliced[order[p]][0].expander] for p in self.sliced}
-        self._known: dict[tuple[int, int, Slices], int] = {}
+        self._known: dict[tuple[int, int, Slices, int], int] = {}
 
     # What a range needs
 
@@ -121,15 +125,15 @@ class Search:
             count * row_bytes for count, (_, row_bytes) in zip(most, self.rows.views, strict=True)
         ]
 
-    def stream_bytes(self, first: int, end: int, sliced: Slices = ()) -> int:
+    def stream_bytes(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> int:
         """What positions ``[first, end)`` need as one stream, nearly; 0 where they cannot be."""
-        key = first, end, sliced
+        key = first, end, sliced, rows
         if key not in self._known:
             self._known[key] = self._stream_bytes(*key)
         return self._known[key]
 
-    def _stream_bytes(self, first: int, end: int, sliced: Slices) -> int:
-        part = Range(first, end, True, self.arriving(first, end), sliced)
+    def _stream_bytes(self, first: int, end: int, sliced: Slices, rows: int) -> int:
+        part = Range(first, end, True, self.arriving(first, end), sliced, rows)
         try:
             timeline = self.timeline([part], {})
         except ValueError:
@@ -179,11 +183,11 @@ class Search:
         """Lifetimes for ``ranges`` with the ``chosen`` kernels by position; else with those of the
         least scratch in streams, the fastest in layers.
         """
-        streamed = {p for part in ranges if part.stream for p in range(part.first, part.end)}
+        counts = {p: part.rows for part in ranges if part.stream for p in range(*part.span)}
         sliced = {p: self.sliced[p][channels] for part in ranges for p, channels in part.sliced}
         kernels = [
-            chosen.get(position) or self._default(index, position in streamed)
-            for position, index in enumerate(self.order)
+            chosen.get(position) or self._default(position, counts.get(position, 0))
+            for position in range(len(self.order))
         ]
         for position, option in sliced.items():
             if position not in chosen:
@@ -193,64 +197,79 @@ class Search:
             self.problem,
             self.order,
             kernels,
-            self.stages,
+            {position: self.by_count[count][position] for position, count in counts.items()},
             self.rows.views,
             ranges,
             self.lifetimes,
             sliced,
         )
 
-    def _default(self, index: int, streamed: bool) -> Kernel:
-        if streamed:
-            return min(self.rows.kernels[index], key=lambda kernel: kernel.scratch_bytes)
-        return self.problem.jobs[index].kernels[0]
+    def _default(self, position: int, rows: int) -> Kernel:
+        if rows:
+            return min(self.row_kernels(position, rows), key=lambda kernel: kernel.scratch_bytes)
+        return self.problem.jobs[self.order[position]].kernels[0]
+
+    def row_kernels(self, position: int, rows: int) -> tuple[Kernel, ...]:
+        """Those of a step of a stream with so many rows in a turn, fastest first."""
+        return self.rows.kernels[rows][self.order[position]]
 
     # What a range costs
 
-    def price(self, first: int, end: int, sliced: Slices = ()) -> float:
+    def price(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> float:
         """Cycles that positions ``[first, end)`` take as one stream, estimated."""
         more = sum(self.slice_price(position, channels) for position, channels in sliced)
-        more += self.loading(first, end)
-        return more + sum(self._row_cycles[position] for position in range(first, end))
+        more += self.loading(first, end, rows)
+        return more + sum(self._row_cycles[rows][position] for position in range(first, end))
 
-    def loading(self, first: int, end: int) -> float:
+    def loading(self, first: int, end: int, rows: int) -> float:
         """Cycles that a stream of positions ``[first, end)`` takes to load constants again."""
-        constants, loaded = (known[end] - known[first] for known in self._constants)
+        constants, loaded = (known[end] - known[first] for known in self._constants[rows])
         return self.loads.cycles(constants, loaded)
 
     @cached_property
-    def _constants(self) -> tuple[list[int], list[int]]:
-        """Bytes of constants of the positions before each, and the same times their turns."""
-        sizes, loaded = [0], [0]
-        for position, index in enumerate(self.order):
-            size = 0
-            if position in self.stages:
-                size = min(kernel.flash_bytes for kernel in self.rows.kernels[index])
-            sizes.append(sizes[-1] + size)
-            turns = self.stages[position].stage.use.turns if size else 0
-            loaded.append(loaded[-1] + size * turns)
-        return sizes, loaded
+    def _constants(self) -> dict[int, tuple[list[int], list[int]]]:
+        """For each number of rows bytes of constants of the positions before each, and the same
+        times their turns.
+        """
+        found = {}
+        for count, stages in self.by_count.items():
+            sizes, loaded = [0], [0]
+            for position in range(len(self.order)):
+                size = turns = 0
+                if position in stages:
+                    size = min(k.flash_bytes for k in self.row_kernels(position, count))
+                    turns = stages[position].stage.use.turns
+                sizes.append(sizes[-1] + size)
+                loaded.append(loaded[-1] + size * turns)
+            found[count] = sizes, loaded
+        return found
 
     def slice_price(self, position: int, channels: int) -> float:
         """Cycles that it takes more to compute the input of ``position`` anew, in slices."""
         option, expander = self.sliced[position][channels], self.expander[position]
         cycles = min(self.rows.pricing.sliced(option, *pair) for pair in option.kernels)
-        return max(0.0, cycles - self._row_cycles[expander] - self._row_cycles[position])
+        return max(0.0, cycles - self._row_cycles[1][expander] - self._row_cycles[1][position])
 
     @cached_property
-    def _row_cycles(self) -> dict[int, float]:
+    def _row_cycles(self) -> dict[int, dict[int, float]]:
+        """By the rows of a turn and the position."""
         cycles = self.rows.pricing.cycles
         return {
-            position: min(cycles(index, kernel, True) for kernel in self.rows.kernels[index])
-            for position, index in enumerate(self.order)
-            if position in self.stages
+            count: {
+                position: min(
+                    cycles(self.order[position], kernel, count)
+                    for kernel in self.row_kernels(position, count)
+                )
+                for position in stages
+            }
+            for count, stages in self.by_count.items()
         }
 
     @cached_property
     def _layer_cycles(self) -> list[list[float]]:
         """For each position and kernel of its job the cycles of the operator as a whole."""
         cycles, jobs = self.rows.pricing.cycles, self.problem.jobs
-        return [[cycles(index, k, False) for k in jobs[index].kernels] for index in self.order]
+        return [[cycles(index, k, 0) for k in jobs[index].kernels] for index in self.order]
 
     def layer_price(self, position: int, limit_bytes: int) -> float:
         """Cycles of an operator as a whole with a kernel within the limit; infinite without one."""
@@ -281,10 +300,12 @@ class Search:
                     best[end] = min(best[end], max(best[first], needed))
         return int(best[count])
 
-    def cheapest(self, limit_bytes: int, without: Range | None = None) -> Cut | None:
+    def cheapest(
+        self, limit_bytes: int, several: bool = True, without: Range | None = None
+    ) -> Cut | None:
         """The sequence of ranges with the smallest price of which none needs more than
-        ``limit_bytes``; layers next to each other are one range. ``without`` a stream over just
-        those operators.
+        ``limit_bytes``; layers next to each other are one range. ``several``: also with
+        several rows in a turn. ``without`` a stream over just those operators.
         """
         count = len(self.order)
         best: list[tuple[float, int]] = [(0.0, 0)] + [(inf, 0)] * count
@@ -296,21 +317,30 @@ class Search:
             for first in range(end - 1, -1, -1):
                 if first not in self.stages:
                     break
-                if without is not None and (first, end) == (without.first, without.end):
+                if without is not None and (first, end) == without.span:
                     continue
-                if end - first < 2 and self.arriving(first, end) is None:
+                arriving = self.arriving(first, end)
+                if end - first < 2 and arriving is None:
                     continue
-                rival = best[first][0] + self.price(first, end), best[first][1] + 1
-                if rival >= best[end] or self.least_bytes(first, end) > limit_bytes:
-                    continue
-                budget = best[end][0] - rival[0]
-                slices = self.fitting(first, end, limit_bytes, budget)
-                if slices is None:
-                    continue
-                rival = best[first][0] + self.price(first, end, slices), rival[1]
-                if rival < best[end]:
-                    arriving = self.arriving(first, end)
-                    best[end], back[end] = rival, Range(first, end, True, arriving, slices)
+                for rows in self.by_count if several else (1,):
+                    before, parts = best[first]
+                    rival = before + self.price(first, end, (), rows), parts + 1
+                    if rival >= best[end]:
+                        continue
+                    if self.least_bytes(first, end) > limit_bytes:
+                        break
+                    slices: Slices | None = ()
+                    if rows == 1:
+                        budget = best[end][0] - rival[0]
+                        slices = self.fitting(first, end, limit_bytes, budget)
+                    elif not 0 < self.stream_bytes(first, end, (), rows) <= limit_bytes:
+                        slices = None
+                    if slices is None:
+                        break
+                    rival = before + self.price(first, end, slices, rows), parts + 1
+                    if rival < best[end]:
+                        found = Range(first, end, True, arriving, slices, rows)
+                        best[end], back[end] = rival, found
         if best[count][0] == inf:
             return None
         ranges = tuple(self.widened(part, limit_bytes) for part in _joined(back, count))

@@ -161,7 +161,7 @@ def _options(
                     len(slices),
                     expanding,
                     reading,
-                    RowJob(stage, (None,)),
+                    RowJob(stage, (None,), stage.use),
                     between,
                     x.shape[2] * width,
                     y.shape[2] * width,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.banks import Assignment, fill
@@ -60,8 +61,9 @@ def stream_schedule(
     if limit_bytes is not None and limit_bytes < least:
         return None
     if limit_bytes is not None:
-        return _within(search, least, limit_bytes, capacities)
-    found = [place_cut(search, cut, capacities) for cut in _cuts(search, _above(least))]
+        return _within(search, least, limit_bytes, capacities, several=True)
+    cuts = _cuts(search, _above(least), several=False)
+    found = [place_cut(search, cut, capacities) for cut in cuts]
     placed = [streamed for streamed in found if streamed is not None]
     for cut in _neighbours(search, least):
         if not placed or min(streamed.peak_bytes for streamed in placed) <= CLOSE * least:
@@ -75,7 +77,7 @@ def stream_schedule(
         "%d bytes of RAM; on paper %d, any cut %d", best.peak_bytes, best.cut.bound_bytes, least
     )
     budget = best.peak_bytes + best.peak_bytes // SLACK
-    faster = _within(search, least, budget, capacities)
+    faster = _within(search, least, budget, capacities, several=False)
     return faster if faster is not None and faster.peak_bytes <= budget else best
 
 
@@ -84,16 +86,19 @@ def _above(least: int) -> list[int]:
 
 
 def _within(
-    search: Search, least: int, limit_bytes: int, capacities: Sequence[int]
+    search: Search, least: int, limit_bytes: int, capacities: Sequence[int], several: bool
 ) -> Streamed | None:
-    """The fastest of the first schedules found within the limit, cheapest cuts first; a cut with
-    its fastest kernels before the same with thriftier ones. Else the smallest, or None where
-    nothing fits the banks.
+    """The fastest of the first schedules found within the limit, cheapest cuts first, those of
+    ``several`` rows in a turn before the others; a cut with its fastest kernels before the same
+    with thriftier ones. Else the smallest, or None where nothing fits the banks.
     """
     best: Streamed | None = None
     within: list[Streamed] = []
     bounds = [bound for f in TIGHTER if (bound := int(limit_bytes * f)) > least]
-    for cut in _cuts(search, bounds + _above(least)):
+    cuts = _cuts(search, bounds + _above(least), several=False)
+    if several:
+        cuts = chain(_cuts(search, bounds, several=True), cuts)
+    for cut in cuts:
         for speed_bytes in (limit_bytes, *bounds, 0):
             found = place_cut(search, cut, capacities, speed_bytes)
             if found is None:
@@ -121,16 +126,20 @@ def cycles(search: Search, streamed: Streamed) -> float:
                 expanding = streamed.kernels[search.expander[position]]
                 total += pricing.sliced(sliced[position], expanding, kernel)
             elif position not in silent:
-                total += pricing.cycles(order[position], kernel, part.stream)
-        total += search.loading(part.first, part.end) if part.stream else 0.0
+                total += pricing.cycles(order[position], kernel, part.rows if part.stream else 0)
+        total += search.loading(part.first, part.end, part.rows) if part.stream else 0.0
     return total
 
 
-def _cuts(search: Search, bounds: Iterable[int]) -> Iterator[Cut]:
-    """The cheapest cut for each bound, where it differs from those before."""
+def _cuts(search: Search, bounds: Iterable[int], several: bool) -> Iterator[Cut]:
+    """The cheapest cut for each bound, where it differs from those before; ``several``: those where
+    some stream computes several rows in a turn, or else none does.
+    """
     seen = set()
     for bound in bounds:
-        cut = search.cheapest(bound)
+        cut = search.cheapest(bound, several=several)
+        if several and cut is not None and all(part.rows == 1 for part in cut.ranges):
+            continue
         if cut is not None and cut.ranges not in seen:
             seen.add(cut.ranges)
             yield cut
@@ -138,9 +147,9 @@ def _cuts(search: Search, bounds: Iterable[int]) -> Iterator[Cut]:
 
 def _neighbours(search: Search, bound_bytes: int) -> Iterator[Cut]:
     """The cheapest cuts within the bound without one or another stream of the cheapest of all."""
-    cheapest = search.cheapest(bound_bytes)
+    cheapest = search.cheapest(bound_bytes, several=False)
     for part in cheapest.ranges if cheapest is not None else ():
-        cut = search.cheapest(bound_bytes, without=part) if part.stream else None
+        cut = search.cheapest(bound_bytes, False, without=part) if part.stream else None
         if cut is not None:
             yield cut
 
@@ -212,6 +221,7 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
     found: dict[int, Kernel] = {}
     if timeline.load_bytes() > bound_bytes:
         return found
+    counts = {p: part.rows for part in timeline.ranges for p in range(*part.span)}
     for position, peak in timeline.turn_peaks().items():
         beside = peak - align(timeline.scratch_bytes(position))
         if (option := timeline.sliced.get(position)) is not None:
@@ -220,7 +230,7 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
                     found[search.expander[position]], found[position] = pair
                     break
             continue
-        for kernel in search.rows.kernels[search.order[position]]:
+        for kernel in search.row_kernels(position, counts[position]):
             if beside + align(kernel.scratch_bytes) <= bound_bytes:
                 found[position] = kernel
                 break

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import lcm
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Range:
 
     ``arriving``: the storage of a network input that comes row by row, or None. ``sliced``: the
     positions that compute their input themselves (``schedule.slicing``), and channels at a time.
+    ``rows``: how many are computed in a turn.
     """
 
     first: int
@@ -37,6 +39,11 @@ class Range:
     stream: bool
     arriving: int | None = None
     sliced: tuple[tuple[int, int], ...] = ()
+    rows: int = 1
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.first, self.end
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def whole(size_bytes: int, start: int, end: int) -> Parts:
 @dataclass(frozen=True)
 class Item:
     """Memory for a storage, or for a job's scratch or sums. ``slots``: rows that a ring has, 0
-    where every row has a place of its own.
+    where every row has a place of its own, or all come and go together.
     """
 
     size_bytes: int
@@ -75,13 +82,12 @@ class Item:
 
 @dataclass(frozen=True)
 class RowPair:
-    """In event ``event`` an output row may overlap the input row it is made of: at bytes
-    ``output`` and ``input`` of their items, the input at least ``lead`` above the output.
+    """The output's ``rows`` rows from ``first`` on may overlap those of the input, which they are
+    made of, the input at least ``lead`` bytes above the output.
     """
 
-    output: int
-    input: int
-    size: tuple[int, int]
+    first: int
+    rows: int
     lead: int
 
 
@@ -119,6 +125,9 @@ class Timeline:
         self.sums: dict[int, Parts] = {}
         self.states: dict[int, Parts] = {}
         self.slots: dict[int, int] = {}
+        self.phases: dict[int, int] = {}
+        self.moving: set[int] = set()
+        self.jobs: dict[int, RowJob] = {}
         self._start = [np.full(v[0], BEFORE, np.int64) for v in views]
         self._end = [np.full(v[0], BEFORE, np.int64) for v in views]
         self._event = 0
@@ -165,9 +174,13 @@ class Timeline:
         sliced = {p: self.sliced[p] for p, _ in part.sliced}
         silent = {self.position[found.expander] for found in sliced.values()}
         positions = [p for p in range(part.first, part.end) if p not in silent]
-        jobs = {p: sliced[p].row if p in sliced else self.rows[p] for p in positions}
-        stages = [jobs[p].stage for p in positions]
         internal = self._internal(part)
+        rings = internal | ({part.arriving} if part.arriving is not None else set())
+        plain = [sliced[p].row if p in sliced else self.rows[p] for p in positions]
+        jobs = dict(zip(positions, in_step(plain, rings), strict=True))
+        self.jobs |= jobs
+        stages = [jobs[p].stage for p in positions]
+        self._phase(stages, rings)
         kept = frozenset(s for stage in stages for s in stage.writes) - internal
         arriving = None
         if part.arriving is not None:
@@ -200,7 +213,21 @@ class Timeline:
             if not job.stage.use.accumulates and len(job.leads):
                 self._in_place(job, events, part)
         for storage in internal - set(self.held):
-            self.slots[storage] = self._ring(storage)
+            self.slots[storage] = self._ring(storage, [jobs[p].stage for p in positions])
+
+    def _phase(self, stages: Sequence[Stage], rings: set[int]) -> None:
+        for stage in stages:
+            written = () if stage.use.accumulates else stage.writes
+            for storage in (*written, *(s for s in stage.reads if s is not None)):
+                if storage in rings and (storage in written or stage.reads_blocks(storage)):
+                    self.phases[storage] = stage.use.phase
+
+    def rows_of(self, position: int) -> tuple[int, int]:
+        """Rows that a step computes in a turn, and in the first; 1 where it takes none."""
+        if position not in self.jobs or position in self.sliced:
+            return 1, 1
+        use = self.jobs[position].stage.use
+        return use.rows, use.first or use.rows
 
     def _hold(self, found: Sliced, events: Array) -> None:
         """The rows of some channels that turns compute for themselves."""
@@ -232,7 +259,7 @@ class Timeline:
         self._end[storage][count:] = self._start[storage][count:] - 1
 
     def _births(self, position: int, stage: Stage, events: Array) -> None:
-        starts = events[-1:] if stage.use.accumulates else events
+        starts = events[-1:] if stage.use.accumulates else _each_row(stage, events)
         for storage in stage.writes:
             self._born(storage, 2 * starts)
         if scratch_bytes := self.scratch_bytes(position):
@@ -268,17 +295,35 @@ class Timeline:
                 continue
             if self.lifetimes[storage][1] >= part.end or storage in self.problem.outputs:
                 continue
-            count = min(len(events), len(self._end[storage]))
-            dying = self._end[storage][:count] == 2 * events[:count] + 1
+            each, use = _each_row(job.stage, events), job.stage.use
+            count = min(len(each), len(self._end[storage]))
+            dying = self._end[storage][:count] == 2 * each[:count] + 1
             if not dying.all():
                 continue
             self._end[storage][:count] -= 1
-            self._start[output][:count] = 2 * events[:count] + 1
-            sizes = self.views[output][1], self.views[storage][1]
+            self._start[output][:count] = 2 * each[:count] + 1
             self.pairs.setdefault((output, storage), [])
-            self.pairs[output, storage] += [RowPair(row, row, sizes, lead) for row in range(count)]
+            blocks = (use.block(turn) for turn in range(len(events)))
+            self.pairs[output, storage] += [
+                RowPair(first, min(end, count) - first, lead)
+                for first, end in blocks
+                if first < count
+            ]
 
-    def _ring(self, storage: int) -> int:
+    def _ring(self, storage: int, stages: Sequence[Stage]) -> int:
+        """Rows that it has: as many as are there at one time, and so many that the rows of a turn,
+        where they are written or read by one call, lie one after another.
+        """
+        blocks = [s.use.rows for s in stages if storage in s.writes or s.reads_blocks(storage)]
+        block, height = lcm(*blocks), self.views[storage][0]
+        slots = -(-self._most_rows(storage) // block) * block
+        if slots >= height:
+            self.phases[storage] = 0
+        if slots > block:
+            self.moving.add(storage)
+        return min(slots, height)
+
+    def _most_rows(self, storage: int) -> int:
         start, end = self._start[storage], self._end[storage]
         oldest, most = 0, 1
         for row in range(len(start)):
@@ -300,7 +345,8 @@ class Timeline:
         if rows == 1 or (storage not in self.slots and self._uniform(storage)):
             return whole(rows * row_bytes, int(start[0]), int(end[0]))
         index = np.flatnonzero(end >= start)
-        low = (index % self.slots.get(storage, rows)) * row_bytes
+        phase = self.phases.get(storage, 0)
+        low = ((index + phase) % self.slots.get(storage, rows)) * row_bytes
         return Parts(low, low + row_bytes, start[index], end[index])
 
     def _uniform(self, storage: int) -> bool:
@@ -319,7 +365,7 @@ class Timeline:
         return items
 
     def _item(self, storage: int) -> Item:
-        slots = 0 if storage in self.held else self.slots.get(storage, 0)
+        slots = self.slots[storage] if storage in self.moving else 0
         return Item(align(self.size_bytes(storage)), self.parts(storage), slots)
 
     def size_bytes(self, storage: int) -> int:
@@ -410,6 +456,10 @@ class Timeline:
         spans.update(self._clearances(one, other))
         return _merged(spans)
 
+    def _row_at(self, storage: int, row: int) -> int:
+        rows, row_bytes = self.views[storage]
+        return (row + self.phases.get(storage, 0)) % (self.slots.get(storage) or rows) * row_bytes
+
     def _clearances(self, one: int, other: int) -> set[tuple[int, int]]:
         """Where outputs and the inputs they may overlap may not begin all the same."""
         spans: set[tuple[int, int]] = set()
@@ -422,15 +472,52 @@ class Timeline:
                 start = max(low, -clearance.least_bytes)
                 found |= {(low, start), (start, high)} if clearance.exact else {(start, high)}
             for pair in self.pairs.get((output, source), ()):
-                out_row, in_row = pair.size
-                out_low = (
-                    pair.output % (self.slots.get(output) or self.views[output][0])
-                ) * out_row
-                in_low = (pair.input % (self.slots.get(source) or self.views[source][0])) * in_row
+                out_low, in_low = self._row_at(output, pair.first), self._row_at(source, pair.first)
+                in_end = in_low + pair.rows * self.views[source][1]
                 # Row addresses: d + out_low <= in_low - lead, or beyond the input's end.
-                found.add((in_low - pair.lead - out_low, in_low + in_row - out_low))
+                found.add((in_low - pair.lead - out_low, in_end - out_low))
             spans |= {(low, high) if sign > 0 else (-high, -low) for low, high in found}
         return {span for span in spans if span[0] < span[1]}
+
+
+def _each_row(stage: Stage, events: Array) -> Array:
+    """For each row that turns at ``events`` write the event."""
+    use = stage.use
+    if use.rows == 1:
+        return events
+    blocks = (use.block(turn) for turn in range(len(events)))
+    return np.repeat(events, [end - first for first, end in blocks])
+
+
+def in_step(jobs: Sequence[RowJob], rings: set[int]) -> list[RowJob]:
+    """``jobs`` of a stream, in their order, with the rows of their first turns such that what one
+    needs for a turn is what others have just computed, as far as rows of ``rings`` that one call
+    reads are those that one call writes.
+    """
+    if all(job.stage.use.rows == 1 for job in jobs):
+        return list(jobs)
+    wanted: dict[int, int] = {}
+    fixed: set[int] = set()
+    found = []
+    for job in reversed(jobs):
+        use = job.stage.use
+        ends = [wanted[s] for s in job.stage.writes if s in wanted and not use.accumulates]
+        job = job.beginning((ends[0] - 1) % use.rows + 1 if ends else use.rows)
+        found.append(job)
+        for storage, reads in zip(job.stage.reads, job.stage.use.reads, strict=True):
+            if storage is None or storage not in rings or not reads or storage in fixed:
+                continue
+            if job.stage.use.is_aligned:
+                fixed.add(storage)
+                wanted[storage] = job.stage.use.first or use.rows
+            elif len(reads) > 2:
+                wanted[storage] = reads[1][1]
+    phases = {s: job.stage.use.phase for job in found for s in job.stage.writes}
+    for job in found:
+        others = {phases.setdefault(s, job.stage.use.phase) for s in job.stage.reads if s in rings}
+        if job.stage.use.is_aligned and others - {job.stage.use.phase}:
+            return list(jobs)
+    return found[::-1]
 
 
 def _merged(spans: set[tuple[int, int]]) -> Spans:
