@@ -11,7 +11,7 @@ import pytest
 from tests.fuzz import fuzz_graphs
 from tests.support.networks import Builder
 from tests.support.random_blocks import random_blocks
-from tests.support.random_cuts import random_cut_plan
+from tests.support.random_cuts import one_stream_plan, random_cut_plan
 from tests.support.random_graphs import random_inputs
 from tinyvision import importer, passes, schedule
 from tinyvision.codegen import emit
@@ -55,6 +55,31 @@ def test_any_segments_give_the_same(core: str) -> None:
             np.testing.assert_array_equal(program.run([x], index), want)
             for at_once in (1, 4, 13) if entry.plan.rows_arrive else ():
                 np.testing.assert_array_equal(program.push([x], index, at_once), want)
+
+
+def test_several_rows_in_a_turn() -> None:
+    """First and last turns of fewer rows, strides, rings that begin anywhere; rows that arrive."""
+    board = replace(load_board("host"), core=CORES["cortex-m4"])
+    rng = np.random.default_rng(5)
+    models = []
+    for number, rows in enumerate((2, 4, 2, 4)):
+        net = Builder(f"turns{number}", seed=number)
+        x = net.conv(net.input(1, 14 + number, 5, 3), 8, 3, 2 if number == 3 else 1)
+        x = net.conv(net.depthwise(x, 3), 8)
+        x = net.conv(net.depthwise(x, 5), 9)
+        if number % 2:
+            x = net.add(x, net.conv(net.depthwise(net.conv(x, 12), 3), 9))
+        graph = net.graph(net.depthwise(x, 3, 2))
+        models.append(model(graph, one_stream_plan(graph, board, rows, True)))
+        steps = models[-1].plan.steps
+        assert any(s.kernel.rows == rows for s in steps)
+    assert any(s.first_rows < s.rows for m in models for s in m.plan.steps)
+    with HostProgram(models, optimize="-O0", sanitize=True) as program:
+        for index, entry in enumerate(models):
+            inputs = random_inputs(entry.graph, rng)
+            want = reference.run(entry.graph, inputs)
+            np.testing.assert_array_equal(program.run(inputs, index), want)
+            np.testing.assert_array_equal(program.push(inputs, index, 3), want)
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])

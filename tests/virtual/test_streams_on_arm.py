@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.arm_program import check_on_arm
 from tests.support.networks import Builder
-from tests.support.random_cuts import random_cut_plan
+from tests.support.random_cuts import one_stream_plan, random_cut_plan
 from tinyvision.target import CORES, load_board
 
 
@@ -28,6 +28,18 @@ def test_equal_to_the_oracle(core: str) -> None:
         check_on_arm(graph, plan, core)
     if core == "cortex-m4":
         assert {"conv2d_dsp", "conv2d_dsp_x2", "conv2d_1x1_dsp_x2"} <= variants
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_several_rows_in_a_turn(rows: int) -> None:
+    board = replace(load_board("host"), core=CORES["cortex-m7"])
+    net = Builder(f"turns{rows}", seed=rows)
+    x = net.conv(net.input(1, 11, 5, 3), 8, 3)
+    x = net.conv(net.depthwise(x, 3), 8)
+    graph = net.graph(net.depthwise(net.conv(net.depthwise(x, 5), 6), 3, 2))
+    plan = one_stream_plan(graph, board, rows)
+    assert any(step.kernel.rows == rows for step in plan.steps)
+    check_on_arm(graph, plan, "cortex-m7")
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])

@@ -103,10 +103,10 @@ class StreamStep:
     of the output, "pad" writes the padding where a row has no input, "slices" does what ``slices``
     says, "silent" is done by another step.
 
-    ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input under
-    a window is ``input``. ``rows`` of ``height`` are computed in a turn (it ends before a row whose
-    number and ``phase`` make a multiple of them), by one call or ``by_row``; fewer than that by
-    ``rest``, row by row.
+    ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input
+    under a window is ``input``. Style "band": "window" for all rows of a turn at once. ``rows``
+    of ``height`` are computed in a turn (it ends before a row whose number and ``phase`` make a
+    multiple of them), by one call or ``by_row``; fewer than that by ``rest``, row by row.
     """
 
     op: Op
@@ -126,7 +126,7 @@ class StreamStep:
     @property
     def by_row(self) -> bool:
         """Whether each row has a call of its own."""
-        return self.style != "rows"
+        return self.style not in ("rows", "band")
 
     @property
     def ignores_row(self) -> bool:
@@ -224,6 +224,9 @@ def row_instance(
     if isinstance(op, (AveragePool2D, MaxPool2D)):
         return "pool", instance, Window(stride, top, op.window[0], 1, height)
     taps = graph.tensor(op.inputs[1]).shape[1]
+    if kernel.rows:
+        taps += (kernel.rows - 1) * stride
+        return "band", instance, Window(stride, top, taps, 1, height)
     return "window", instance, Window(stride, top, taps, op.dilation[0], height)
 
 
@@ -275,7 +278,7 @@ class StreamBuilder:
         assert use is not None
         built = self._called(step, op, prefix, step.rows)
         rest = None
-        if (use.phase or use.height % step.rows) and not built.by_row:
+        if (use.phase or use.height % step.rows) and built.style == "rows":
             rest = self._called(step, op, prefix, 1)
         return replace(built, rows=step.rows, height=use.height, phase=use.phase, rest=rest)
 
@@ -301,7 +304,9 @@ class StreamBuilder:
             op=op,
             style=style,
             function=function.name,
-            arguments=tuple(arguments[1:] if style in ("window", "pool", "sums") else arguments),
+            arguments=tuple(
+                arguments[1:] if style in ("window", "band", "pool", "sums") else arguments
+            ),
             input=self._place(op.inputs[0], False) if op.inputs[0] in self.plan.buffers else output,
             window=window,
             value=op.value & 0xFF if isinstance(op, Pad) else 0,

@@ -4,6 +4,9 @@ lines.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from tinyvision.ir.graph import Graph
@@ -131,6 +134,21 @@ def _by_lines(
         )
         for band in bands(shape, line)
     ]
+
+
+def of_a_turn(
+    graph: Graph, op: DepthwiseConv2D, kernels: Sequence[Kernel], rows: int
+) -> list[Kernel]:
+    """``kernels`` for one row of a stream, before them the first for ``rows`` at once, where it has
+    lines.
+    """
+    first, shape = kernels[0], window(graph, op)
+    if rows == 1 or first.template not in (TEMPLATE, kronecker.TEMPLATE):
+        return [*kernels]
+    line = first.scratch_bytes // (2 * GROUP * shape.kernel[0])
+    name = f"{first.template}_r{rows}{DUAL if is_dual(first) else ''}"
+    size = lines_bytes(shape, line, rows)
+    return [replace(first, variant=name, scratch_bytes=size, rows=rows), *kernels]
 
 
 def _plane_lead(shape: Window, band: int) -> int:

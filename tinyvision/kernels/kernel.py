@@ -20,6 +20,7 @@ class Kernel:
     (1: every larger difference is); ``may_share`` is the rule. ``by_rows``: the template has a
     row function that a stream can call, as far as the operator has rows. ``shares``: not a
     template whose code each layer has for itself while others of the operator could share theirs.
+    ``rows``: 0, or how many the row function computes in a call.
     """
 
     template: str
@@ -30,6 +31,7 @@ class Kernel:
     overlap_step: int = 1
     by_rows: bool = True
     shares: bool = True
+    rows: int = 0
 
     def may_share(self, index: int, difference: int) -> bool:
         """Whether the output may share memory with input ``index`` where ``input.offset -

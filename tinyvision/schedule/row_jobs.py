@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import Conv2D, Op, Pad
-from tinyvision.kernels import choose
+from tinyvision.ir.ops import Conv2D, DepthwiseConv2D, Op, Pad
+from tinyvision.kernels import choose, depthwise
 from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import WINDOWED, RowUse, row_use, some_rows
@@ -58,6 +58,8 @@ def row_problem(
             found = kernels[1].get(index, ())
             if rows == 1 or use.is_aligned:
                 found = row_kernels(graph, op, use, job.kernels, candidates, core)
+            elif isinstance(op, DepthwiseConv2D):
+                found = tuple(depthwise.of_a_turn(graph, op, found, use.rows))
             kernels[rows][index] = found
             stage = Stage(use, job.reads, job.writes)
             stages[rows][index] = RowJob(stage, _leads(op, use, found), single)
