@@ -24,7 +24,7 @@ from tinyvision.train import budget
 from tinyvision.train.networks import choose
 from tinyvision.train.quantization import convert
 from tinyvision.train.student import AugmentedStudent
-from tinyvision.train.trainer import train
+from tinyvision.train.trainer import train, train_float
 from tinyvision.zoo import mcunet
 
 ROOT = Path(__file__).parents[2]
@@ -241,15 +241,15 @@ def test_distillation(kind, teacher, tmp_path):
     """Of answers and more, from a teacher at another resolution, whose feature map is smaller."""
     student = SMALL | {"resolution": 24}
     wanted = settings(model=student, epochs=1, teacher=teacher, distill=kind)
-    record = train(wanted, tmp_path)
-    assert np.isfinite(record["history"][0]["loss"])
+    (entry,) = train_float(wanted, tmp_path).history
+    assert np.isfinite(entry["loss"])
 
 
 def test_a_network_is_its_own_teacher_inside_a_wider_one(tmp_path):
-    record = train(settings(epochs=2, teacher="self", netaug=2.0, mixup=0.2), tmp_path)
-    assert record["history"][1]["loss"] < record["history"][0]["loss"]
+    result = train_float(settings(epochs=2, teacher="self", netaug=2.0, mixup=0.2), tmp_path)
+    assert result.history[1]["loss"] < result.history[0]["loss"]
     plain = zoo.build("ds-cnn", (16, 16, 1), 10, 0.25, 0)
-    assert record["parameters"] == plain.count_params()
+    assert result.float_model.count_params() == plain.count_params()
 
 
 def test_a_teacher_of_something_else_is_refused(teacher, tmp_path):
@@ -260,8 +260,8 @@ def test_a_teacher_of_something_else_is_refused(teacher, tmp_path):
 
 
 def test_patience_ends_a_training_that_brings_nothing(tmp_path):
-    record = train(settings(epochs=30, patience=1, learning_rate=1e-7), tmp_path)
-    assert len(record["history"]) < 30
+    wanted = settings(epochs=30, patience=1, learning_rate=1e-7)
+    assert len(train_float(wanted, tmp_path).history) < 30
 
 
 def test_networks_that_are_no_part_of_a_wider_one(monkeypatch):
