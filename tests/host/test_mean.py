@@ -24,7 +24,9 @@ def mean_graph(shape: tuple[int, ...], ratio: float, zero_point: int) -> Graph:
     return builder.build(builder.op(ops.Mean, x, axes=(1, 2), quant=(0.5 * ratio, -zero_point)))
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 65, 2), (1, 16, 16, 4), (1, 3, 1, 9), (2, 1, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 64, 65, 2), (1, 16, 16, 4), (1, 3, 1, 9), (2, 1, 1, 1), (5, 3, 2, 1)]
+)
 def test_many_elements_and_scales_far_apart(shape: tuple[int, ...]) -> None:
     ratios = (1e-7, 1e-3, 1.0, 1e4, 1e9)
     graphs = [mean_graph(shape, r, z) for r, z in product(ratios, (-128, 0, 127))]

@@ -21,6 +21,6 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     require_dtypes(graph, op, DType.INT8)
     (x,) = graph.input_tensors(op)
     count = prod(x.shape[axis] for axis in op.axes)
-    # Sums of four neighbours at a time have 16 bits each.
-    words = core.dsp and count <= 256 and len(x.shape) - 1 not in op.axes
+    # Sums of four neighbours at a time have 16 bits each; those of a single channel lie apart.
+    words = core.dsp and count <= 256 and len(x.shape) - 1 not in op.axes and x.shape[-1] > 1
     return (Kernel("mean", variant("mean", 4 if words else 1), overlap=(0,)),)
