@@ -12,6 +12,7 @@ from tinyvision.ir.ops import Conv2D, DepthwiseConv2D, FullyConnected, Op, Paddi
 from tinyvision.ir.types import DType, QuantParams, Tensor
 
 small = st.integers(1, 4)
+NO_PADDING = Padding()
 zero_points = st.one_of(st.sampled_from((-128, 0, 127)), st.integers(-128, 127))
 
 
@@ -97,6 +98,23 @@ def _windows(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
     return tuple(zip(*per_axis, strict=True))
 
 
+def _conv2d(
+    arithmetic: Arithmetic,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    padding: Padding = NO_PADDING,
+) -> Conv2D:
+    return Conv2D(
+        name="conv",
+        inputs=("x", "w", "b"),
+        outputs=("y",),
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        clamp=arithmetic.clamp,
+    )
+
+
 @st.composite
 def convolutions(draw: st.DrawFn) -> Graph:
     size, kernel, stride, dilation, before, after, output = draw(_windows())
@@ -112,15 +130,7 @@ def convolutions(draw: st.DrawFn) -> Graph:
         )
     batch = draw(st.sampled_from((1, 1, 1, 2)))
     arithmetic = draw(arithmetics(st.just(0)))
-    op = Conv2D(
-        name="conv",
-        inputs=("x", "w", "b"),
-        outputs=("y",),
-        stride=stride,
-        dilation=dilation,
-        padding=Padding(before[0], after[0], before[1], after[1]),
-        clamp=arithmetic.clamp,
-    )
+    op = _conv2d(arithmetic, stride, dilation, Padding(before[0], after[0], before[1], after[1]))
     shapes = ((batch, *size, depth), (filters, *kernel, depth // groups), (batch, *output, filters))
     return _graph(op, arithmetic, shapes, filters, 0)
 
@@ -132,15 +142,7 @@ def deep_pointwise_convolutions(draw: st.DrawFn) -> Graph:
     size = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     depth = draw(st.integers(40, 130))
     channels = draw(st.sampled_from((4, 8, 12, 16, 17, 18, 23)))
-    op = Conv2D(
-        name="conv",
-        inputs=("x", "w", "b"),
-        outputs=("y",),
-        stride=(1, 1),
-        dilation=(1, 1),
-        padding=Padding(),
-        clamp=arithmetic.clamp,
-    )
+    op = _conv2d(arithmetic)
     shapes = ((1, *size, depth), (channels, 1, 1, depth), (1, *size, channels))
     return _graph(op, arithmetic, shapes, channels, 0)
 
@@ -154,15 +156,8 @@ def dense_3x3_convolutions(draw: st.DrawFn) -> Graph:
         max(draw(st.integers(1, 12)), 3 - before[axis] - after[axis]) for axis in range(2)
     )
     depth, channels = draw(st.sampled_from((4, 8, 12, 16, 20, 32, 40))), draw(st.integers(1, 6))
-    op = Conv2D(
-        name="conv",
-        inputs=("x", "w", "b"),
-        outputs=("y",),
-        stride=(1, 1),
-        dilation=(1, 1),
-        padding=Padding(before[0], after[0], before[1], after[1]),
-        clamp=arithmetic.clamp,
-    )
+    padding = Padding(before[0], after[0], before[1], after[1])
+    op = _conv2d(arithmetic, padding=padding)
     output = rows + before[0] + after[0] - 2, columns + before[1] + after[1] - 2
     shapes = ((1, rows, columns, depth), (channels, 3, 3, depth), (1, *output, channels))
     return _graph(op, arithmetic, shapes, channels, 0)

@@ -43,9 +43,14 @@ def phase_taps(shape: Window) -> list[int]:
     return [-(-(columns - phase) // stride) for phase in range(min(stride, columns))]
 
 
-def row_words(shape: Window) -> int:
+def phase_words(shape: Window) -> list[int]:
     """Words of weights of a kernel row: two taps each, phase by phase."""
-    return sum(-(-taps // 2) for taps in phase_taps(shape))
+    return [-(-taps // 2) for taps in phase_taps(shape)]
+
+
+def row_words(shape: Window) -> int:
+    """All of them."""
+    return sum(phase_words(shape))
 
 
 def sums(shape: Window) -> int:
@@ -55,7 +60,7 @@ def sums(shape: Window) -> int:
 
 def line_words(shape: Window) -> int:
     """Words of a line: of each phase as many as the last sum reads, side by side."""
-    return (sums(shape) + -(-phase_taps(shape)[0] // 2) - 1) * shape.stride[1]
+    return (sums(shape) + phase_words(shape)[0] - 1) * shape.stride[1]
 
 
 @dataclass(frozen=True, eq=False)

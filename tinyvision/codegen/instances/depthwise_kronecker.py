@@ -36,5 +36,6 @@ def build(graph: Graph, op: DepthwiseConv2D, context: dict[str, Value], shape: W
             **sums.context,
             "line": 2 * kronecker.line_words(shape),
             "row_words": kronecker.row_words(shape),
+            "phase_words": tuple(kronecker.phase_words(shape)),
         },
     )
