@@ -11,7 +11,7 @@ import pytest
 from tests.fuzz import fuzz_graphs
 from tests.support.networks import Builder
 from tests.support.random_blocks import random_blocks
-from tests.support.random_cuts import one_stream_plan, random_cut_plan
+from tests.support.random_cuts import random_cut_plan, streams_plan
 from tests.support.random_graphs import random_inputs
 from tinyvision import importer, passes, schedule
 from tinyvision.codegen import emit
@@ -70,7 +70,7 @@ def test_several_rows_in_a_turn() -> None:
         if number % 2:
             x = net.add(x, net.conv(net.depthwise(net.conv(x, 12), 3), 9))
         graph = net.graph(net.depthwise(x, 3, 2))
-        models.append(model(graph, one_stream_plan(graph, board, rows, True)))
+        models.append(model(graph, streams_plan(graph, board, [len(graph.ops)], rows, True)))
         steps = models[-1].plan.steps
         assert any(s.kernel.rows == rows for s in steps)
     assert any(s.first_rows < s.rows for m in models for s in m.plan.steps)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
 from tinyvision.ir.graph import Graph
@@ -17,17 +20,24 @@ from tinyvision.schedule.timeline import Range
 from tinyvision.target.board import Board
 
 
-def one_stream_plan(graph: Graph, board: Board, rows: int, rows_arrive: bool = False) -> Plan:
-    """All operators in one stream, so many rows in a turn, with the fastest kernels."""
+def streams_plan(
+    graph: Graph, board: Board, ends: Sequence[int], rows: int = 1, rows_arrive: bool = False
+) -> Plan:
+    """A stream up to each of the operators ``ends``, so many rows in a turn, with the fastest
+    kernels.
+    """
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
     )
     found = row_problem(graph, problem, choose.candidates, board.core)
     search = Search(problem, found, range(len(graph.ops)), rows_arrive)
-    count, most = len(graph.ops), sum(bank.size_bytes for bank in board.banks)
-    part = Range(0, count, True, search.arriving(0, count), (), rows)
+    most = sum(bank.size_bytes for bank in board.banks)
+    parts = tuple(
+        Range(first, end, True, search.arriving(first, end), (), rows)
+        for first, end in pairwise((0, *ends))
+    )
     capacities = [bank.size_bytes for bank in board.banks]
-    placed = place_cut(search, Cut((part,), most, 0.0), capacities, most)
+    placed = place_cut(search, Cut(parts, most, 0.0), capacities, most)
     assert placed is not None
     return stream_plan(graph, board, placed, 0, None)
 

@@ -12,9 +12,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.support.mobilenet import mobilenet_v2
-from tests.support.networks import board
+from tests.support.networks import Builder, board
 from tests.support.random_blocks import random_blocks
-from tests.support.random_cuts import random_cut_plan
+from tests.support.random_cuts import random_cut_plan, streams_plan
 from tests.support.random_graphs import graphs, random_inputs
 from tinyvision import importer, passes, schedule
 from tinyvision.ir import reference
@@ -129,7 +129,19 @@ def test_a_network_below_what_streams_need_that_compute_rows_once():
     )
 
 
-def streamed_plan(slots=0):
+def test_rows_that_nobody_reads_stay_until_their_stream_is_done():
+    """Whoever compares layer by layer reads all rows of what outlives a stream."""
+    b = Builder()
+    both = b.conv(b.input(1, 3, 4, 8), 8)
+    first = b.conv(b.conv(both, 8, stride=2), 8, kernel=3)
+    second = b.conv(both, 8, stride=2)
+    graph = b.graph(b.add(first, second))
+    plan = streams_plan(graph, board(1 << 20), [3, 5])
+    assert both in plan.results(graph, 0)
+    assert_computes(graph, plan, random_inputs(graph, np.random.default_rng(0)))
+
+
+def streamed_plan():
     path = MODELS / "kws_dscnn.tflite"
     if not path.is_file():
         pytest.skip("no shared models")

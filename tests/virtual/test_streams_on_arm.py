@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.arm_program import check_on_arm
 from tests.support.networks import Builder
-from tests.support.random_cuts import one_stream_plan, random_cut_plan
+from tests.support.random_cuts import random_cut_plan, streams_plan
 from tinyvision.target import CORES, load_board
 
 
@@ -37,7 +37,7 @@ def test_several_rows_in_a_turn(rows: int) -> None:
     x = net.conv(net.input(1, 11, 5, 3), 8, 3)
     x = net.conv(net.depthwise(x, 3), 8)
     graph = net.graph(net.depthwise(net.conv(net.depthwise(x, 5), 6), 3, 2))
-    plan = one_stream_plan(graph, board, rows)
+    plan = streams_plan(graph, board, [len(graph.ops)], rows)
     assert any(step.kernel.rows == rows for step in plan.steps)
     check_on_arm(graph, plan, "cortex-m7")
 

@@ -68,15 +68,17 @@ class _Replay:
         for name in self.graph.inputs:
             if not self.plan.buffers[name].slots:
                 self.write(self.whole(name))
-        for segment in self.plan.segments:
+        for unit, (first, _) in enumerate(self.plan.units):
+            segment = self.plan.segment_of(first)
             if segment.is_stream:
                 self.stream(segment)
-                continue
-            if segment.is_patch:
+            elif segment.is_patch:
                 self.patch(segment)
-                continue
-            for step in self.plan.steps[segment.first_step : segment.last_step + 1]:
-                self.layer(step)
+            else:
+                self.layer(self.plan.steps[first])
+            for name in self.plan.results(self.graph, unit):
+                if name in self.plan.buffers:
+                    self.require(self.whole(name), "who compares layer by layer")
         for name in self.graph.outputs:
             self.require(self.whole(name), "the reading of the outputs")
 

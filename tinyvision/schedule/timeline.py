@@ -212,6 +212,8 @@ class Timeline:
             job = jobs[position]
             if not job.stage.use.accumulates and len(job.leads):
                 self._in_place(job, events, part)
+        for storage in kept:  # also rows that nobody reads: it can be compared
+            self._end[storage] = np.maximum(self._end[storage], 2 * self._event - 1)
         for storage in internal - set(self.held):
             self.slots[storage] = self._ring(storage, [jobs[p].stage for p in positions])
 
