@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinyvision.native import library
 from tinyvision.schedule.banks import fill
 from tinyvision.schedule.place import Clearance, Item, Layout, Placement
 
@@ -152,3 +153,15 @@ def test_solving_stops_at_the_target():
     placement = Placement(items, {})
     assert placement.solve(target_bytes=10_000).peak_bytes <= 10_000
     assert placement.solve() == placement.solve()
+
+
+@pytest.mark.skipif(library() is None, reason="needs a C compiler")
+@given(problems(most=30), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_first_fit_in_c_is_that_in_python(problem, random):
+    placement = Placement(*problem)
+    order = list(range(len(placement.items)))
+    random.shuffle(order)
+    native = placement.first_fit(order)
+    placement._native = None
+    assert native == placement.first_fit(order)

@@ -1,4 +1,5 @@
-"""C that follows the emulated core: the tracer and the engine of the cycle model, one library.
+"""C where Python is too slow: what follows the emulated core, which is the tracer and the engine of
+the cycle model, and the placement of buffers. One library.
 
 It is built when tinyvision is installed, where a compiler is there (``setup.py``), or on first use
 into the user's cache. Without it the same logic runs in Python, slowly; the tests hold both equal.
@@ -72,7 +73,9 @@ def _installed() -> ctypes.CDLL | None:
 def _compiled() -> ctypes.CDLL | None:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
-        log.warning("no C compiler: the virtual board runs without its native part, slowly")
+        log.warning(
+            "no C compiler: virtual boards and the planner run without their native part, slowly"
+        )
         return None
     key = hashlib.sha256(f"{source_hash()} {FLAGS} {sys.platform} {platform.machine()}".encode())
     try:

@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from ctypes import CDLL, c_int64, c_void_p
 from dataclasses import dataclass
+from itertools import chain
+from operator import add
 
+import numpy as np
+
+from tinyvision.native import library
 from tinyvision.schedule.plan import ALIGNMENT
 
 EXACT_ITEMS = 12
@@ -79,6 +85,8 @@ class Placement:
             mirrored = tuple((-high, -low) for low, high in reversed(found))
             self.neighbours[other].append((one, mirrored))
         self.load_bytes = self._load_bytes() if load_bytes is None else load_bytes
+        native = library()
+        self._native = None if native is None else _FirstFit(native, self.neighbours)
 
     def _pairs(self, diagonals: Diagonals) -> Iterable[tuple[int, int]]:
         """Every constrained pair once."""
@@ -116,13 +124,14 @@ class Placement:
         return most
 
     def first_fit(self, order: Iterable[int]) -> Layout:
-        """Puts one item after the other where it fits lowest."""
-        offsets = [-1] * len(self.items)
-        peak = 0
-        for index in order:
-            offsets[index] = self._lowest(index, offsets, 0)
-            peak = max(peak, offsets[index] + self.sizes[index])
-        return Layout(tuple(offsets), peak)
+        """Puts one item after the other, all of them, where it fits lowest."""
+        if self._native is not None:
+            offsets = self._native(list(order))
+        else:
+            offsets = [-1] * len(self.items)
+            for index in order:
+                offsets[index] = self._lowest(index, offsets, 0)
+        return Layout(tuple(offsets), max(map(add, offsets, self.sizes), default=0))
 
     def _lowest(self, index: int, offsets: Sequence[int], offset: int) -> int:
         """The lowest place at ``offset`` or above for an item among those that have one."""
@@ -202,6 +211,31 @@ class Placement:
             if layout.peak_bytes < best.peak_bytes:
                 best = layout
         return best
+
+
+class _FirstFit:
+    """``Placement.first_fit`` in C (``native/place.c``)."""
+
+    def __init__(self, native: CDLL, neighbours: Sequence[Sequence[tuple[int, Spans]]]) -> None:
+        self.function = native.tv_first_fit
+        spans = [
+            [(other, low, high) for other, found in near for low, high in found]
+            for near in neighbours
+        ]
+        first = np.cumsum([0, *map(len, spans)])
+        columns = np.array(list(chain(*spans)), np.int64).reshape(-1, 3).T.copy()
+        self.count = len(neighbours)
+        self.offsets = np.empty(self.count, np.int64)
+        room = np.empty(2 * max(map(len, spans), default=0), np.int64)
+        self.arrays = (first, *columns, self.offsets, room)
+        self.pointers = [c_void_p(array.ctypes.data) for array in self.arrays]
+
+    def __call__(self, order: Sequence[int]) -> list[int]:
+        """``order`` has every item once."""
+        numbers = (c_int64 * self.count)(*order)
+        self.function(c_int64(self.count), numbers, *self.pointers)
+        found: list[int] = self.offsets.tolist()
+        return found
 
 
 class _Exact:

@@ -17,7 +17,7 @@ from tinyvision.ir.types import Array
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.interleave import ARRIVAL, RowJob, Stage, interleave
 from tinyvision.schedule.place import Clearance, Spans
-from tinyvision.schedule.plan import STATE_BYTES, align
+from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, align
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.slicing import Sliced
 
@@ -449,14 +449,11 @@ class Timeline:
         a, b = self.items[one].parts, self.items[other].parts
         meet = (a.start[:, None] <= b.end[None, :]) & (b.start[None, :] <= a.end[:, None])
         first, second = np.nonzero(meet)
-        spans = {
-            (int(low), int(high))
-            for low, high in zip(
-                b.low[second] - a.high[first], b.high[second] - a.low[first], strict=True
-            )
-        }
-        spans.update(self._clearances(one, other))
-        return _merged(spans)
+        low, high = b.low[second] - a.high[first], b.high[second] - a.low[first]
+        if clearances := self._clearances(one, other):
+            more = np.array(list(clearances), np.int64)
+            low, high = np.concatenate((low, more[:, 0])), np.concatenate((high, more[:, 1]))
+        return _merged(low, high)
 
     def _row_at(self, storage: int, row: int) -> int:
         rows, row_bytes = self.views[storage]
@@ -522,14 +519,16 @@ def in_step(jobs: Sequence[RowJob], rings: set[int]) -> list[RowJob]:
     return found[::-1]
 
 
-def _merged(spans: set[tuple[int, int]]) -> Spans:
+def _merged(low: Array, high: Array) -> Spans:
     """Open intervals as few as possible, widened to multiples of the alignment, which all offsets
     are.
     """
-    result: list[tuple[int, int]] = []
-    for low, high in sorted((-align(-low), align(high)) for low, high in spans):
-        if result and low < result[-1][1]:
-            result[-1] = result[-1][0], max(result[-1][1], high)
-        else:
-            result.append((low, high))
-    return tuple(result)
+    if not len(low):
+        return ()
+    order = np.argsort(low)
+    low = low[order] // ALIGNMENT * ALIGNMENT
+    high = -(-high[order] // ALIGNMENT) * ALIGNMENT
+    reached = np.maximum.accumulate(high)
+    begins = np.flatnonzero(np.concatenate(([True], low[1:] >= reached[:-1])))
+    ends = reached[np.concatenate((begins[1:] - 1, [-1]))]
+    return tuple(zip(low[begins].tolist(), ends.tolist(), strict=True))
