@@ -17,14 +17,13 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from pathlib import Path
 from tinyvision.settings import Settings
-from tinyvision.train.trainer import train
+from tinyvision.train.trainer import train_float
 settings = Settings().over(
     data={"source": "digits"},
     model={"name": "ds-cnn", "width": 0.25, "resolution": 16},
     training={"epochs": 3, "batch": 128, "distribute": "mirrored"},
-    quantization={"samples": 8},
 )
-print(json.dumps(train(settings, Path("out"))["history"]))
+print(json.dumps(train_float(settings, Path("out")).history))
 """
 
 
