@@ -3,10 +3,10 @@
     python bench/calibrate_costs.py [--board NAME ...] [--networks N] [--out FILE]
 
 Of each core one board stands for all. Every network is a chain of random convolutions with many
-random layers beside it, each with a random kernel, as a whole or as a stream of its own. Prints
-for each kernel, and for the variants of each together, how many layers it was fitted to and the
-median and the 90th percentile of the error on them; ``any`` is fitted to all, for kernels that are
-not in the table.
+random layers beside it, each with a random kernel, as a whole or as a stream of its own of one row
+or several in a turn. Prints for each kernel, and for the variants of each together, how many layers
+it was fitted to and the median and the 90th percentile of the error on them; ``any`` is fitted to
+all, for kernels that are not in the table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.costs import ANY, TABLE, Work, key, work
 from tinyvision.schedule.plan import Plan
 from tinyvision.schedule.problem import build_problem
-from tinyvision.schedule.row_jobs import row_problem
+from tinyvision.schedule.row_jobs import ROWS, row_problem
 from tinyvision.schedule.segments import Cut, Search
 from tinyvision.schedule.stream_planner import place_cut
 from tinyvision.schedule.timeline import Range
@@ -145,13 +145,17 @@ def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan:
 
     jobs = tuple(replace(job, kernels=draw(job.kernels)) for job in problem.jobs)
     problem = replace(problem, jobs=jobs)
-    kernels = {index: draw(known) for index, known in rows.kernels[1].items()}
-    rows = replace(rows, stages={1: rows.stages[1]}, kernels={1: kernels})
+    kernels = {
+        count: {index: draw(known) for index, known in found.items()}
+        for count, found in rows.kernels.items()
+    }
+    rows = replace(rows, kernels=kernels)
     search = Search(problem, rows, range(len(jobs)), False)
     ranges = []
     for position in range(len(jobs)):
         stream = position in search.stages and rng.random() < 0.5
-        ranges.append(Range(position, position + 1, stream))
+        count = int(rng.choice(ROWS)) if stream else 1
+        ranges.append(Range(position, position + 1, stream, rows=count))
     capacities = [bank.size_bytes for bank in board.banks]
     placed = place_cut(search, Cut(tuple(ranges), 0, 0.0), capacities)
     assert placed is not None, "the network does not fit"
@@ -167,7 +171,7 @@ def measure(graph: Graph, plan: Plan, board: Board) -> list[Sample]:
     samples = []
     for step, segment, layer in zip(plan.steps, plan.segments, profile.layers, strict=True):
         if by_name[step.op].kind != "Reshape":
-            amount = work(graph, by_name[step.op], segment.is_stream)
+            amount = work(graph, by_name[step.op], step.rows if segment.is_stream else 0)
             samples.append(Sample(step.kernel, segment.is_stream, amount, layer.cycles))
     return samples
 

@@ -5,6 +5,7 @@ placement that their kernels allow, equal to the oracle under sanitizers.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ PLAIN, SIMD, DUAL, VECTORS = "cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-
 SAME = Padding(1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("core", [PLAIN, SIMD, DUAL, VECTORS])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "core"),
+    [*product(FAMILIES, [PLAIN, SIMD, DUAL, VECTORS]), ("fully_connected", "cortex-m33")],
+)
 def test_equal_to_the_oracle_in_every_placement(family: str, core: str) -> None:
     check_placements(drawn(FAMILIES[family], 28), core)
 

@@ -23,7 +23,9 @@ from tinyvision.target.core import Core
 
 TEMPLATE = "fully_connected_halves"
 BLOCK_CHANNELS = 4
-"""Channels that are summed at once."""
+"""Channels that are summed at once; on cores that issue one instruction and that need no long runs
+of loads twice as many, which takes fewer loads of inputs, where these are wide.
+"""
 GROUP_TAPS = 8
 """Taps that come at once."""
 MOST = 2**23
@@ -41,7 +43,7 @@ def applies(graph: Graph, op: FullyConnected, core: Core) -> bool:
         return False
     if not requantization(graph, op).fast or accumulator_bounds(graph, op).max() >= MOST:
         return False
-    halves = _halves(graph, op)
+    halves = _halves(graph, op, BLOCK_CHANNELS)
     return bool(halves.min() >= -(2**15) and halves.max() < 2**15)
 
 
@@ -58,11 +60,14 @@ def candidates(graph: Graph, op: FullyConnected, core: Core) -> tuple[Kernel, ..
         return diagonal(rows * channels + written, rows * depth, x.size_bytes)
 
     suffix = "_dual" if core.dual else ""
+    # As long as that fills up no more channels.
+    eights = -channels % (2 * BLOCK_CHANNELS) < BLOCK_CHANNELS
+    eights &= not (core.dual or core.load_run)
     kernel = Kernel(
         TEMPLATE,
-        f"{TEMPLATE}{suffix}",
+        f"{TEMPLATE}_x8" if eights else f"{TEMPLATE}{suffix}",
         scratch_bytes=2 * taps(depth) + (AHEAD_BYTES if core.dual else 0),
-        flash_bytes=stream(graph, op, core.dual)[0].nbytes,
+        flash_bytes=stream(graph, op, BLOCK_CHANNELS, core.dual)[0].nbytes,
         overlap=(lead(0), None, None),
     )
     if depth % GROUP_TAPS:
@@ -77,25 +82,30 @@ def taps(depth: int) -> int:
     return -(-depth // GROUP_TAPS) * GROUP_TAPS
 
 
-def stream(graph: Graph, op: FullyConnected, dual: bool) -> tuple[Array, int]:
+def block_of(variant: str) -> int:
+    """Channels that are summed at once by what ``candidates`` chose when it named ``variant``."""
+    return 2 * BLOCK_CHANNELS if variant.endswith("_x8") else BLOCK_CHANNELS
+
+
+def stream(graph: Graph, op: FullyConnected, block: int, dual: bool) -> tuple[Array, int]:
     """Words (uint32) in the order in which they are needed, and where the last block begins if its
     channels are not complete.
 
-    For each block what its four sums start from; two halves for each word of inputs and each two
-    channels (of each four inputs the even ones make the first word, the odd ones the second); and
-    its channels' multipliers, addends and shifts. Where all channels share these, they stand before
-    the whole blocks instead, and before one that is not whole.
+    For each ``block`` of channels what its sums start from; two halves for each word of inputs and
+    each two channels (of each four inputs the even ones make the first word, the odd ones the
+    second); and its channels' multipliers, addends and shifts. Where all channels share these, they
+    stand before the whole blocks instead, and before one that is not whole.
     """
-    halves = _halves(graph, op)
-    words = halves.reshape(-1, 2, halves.shape[1] // 4, 4)[..., [0, 2, 1, 3]]
+    halves = _halves(graph, op, block)
+    words = halves.reshape(-1, block // 2, halves.shape[1] // 4, 4)[..., [0, 2, 1, 3]]
     words = words.reshape(*words.shape[:2], -1, 2).swapaxes(1, 2)
     words = words.astype(np.int16).view(np.uint32).reshape(words.shape[0], -1)
-    factors = _factors(graph, op)
-    parts = [_starts(graph, op), words]
+    factors = _factors(graph, op, block)
+    parts = [_starts(graph, op, block), words]
     if factors.shape[0] > 1:
         parts.append(factors.reshape(words.shape[0], -1))
     blocks_of_words = np.concatenate(parts, axis=1)
-    whole = graph.tensor(op.outputs[0]).shape[-1] // BLOCK_CHANNELS
+    whole = graph.tensor(op.outputs[0]).shape[-1] // block
     runs = [blocks_of_words[:whole].ravel(), blocks_of_words[whole:].ravel()]
     if factors.shape[0] == 1:
         runs = [np.concatenate((factors[0], run)) if run.size else run for run in runs]
@@ -103,37 +113,37 @@ def stream(graph: Graph, op: FullyConnected, dual: bool) -> tuple[Array, int]:
     return np.concatenate((*runs, ahead)), runs[0].size
 
 
-def _starts(graph: Graph, op: FullyConnected) -> Array:
-    """(blocks, 4) uint32: biases with the input's zero point folded in, added as the sums are."""
+def _starts(graph: Graph, op: FullyConnected, block: int) -> Array:
+    """(blocks, block) uint32: biases with the zero point folded in, added as the sums are."""
     rows, bias = graph.tensor(op.inputs[1]).data, graph.tensor(op.inputs[2]).data
     assert rows is not None and bias is not None
     folded = bias - conv_requant(graph, op).input_zero_point * rows.sum(axis=1, dtype=np.int64)
-    low, high = np.pad(folded, (0, -bias.size % BLOCK_CHANNELS)).reshape(-1, 2).T
-    starts = np.stack((256 * high + low, low), axis=1).reshape(-1, BLOCK_CHANNELS)
+    low, high = np.pad(folded, (0, -bias.size % block)).reshape(-1, 2).T
+    starts = np.stack((256 * high + low, low), axis=1).reshape(-1, block)
     words: Array = (starts & 0xFFFFFFFF).astype(np.uint32)
     return words
 
 
-def _factors(graph: Graph, op: FullyConnected) -> Array:
+def _factors(graph: Graph, op: FullyConnected, block: int) -> Array:
     """(channels or 1, 3) uint32: multiplier, addend, shift."""
     requant = requantization(graph, op)
     shifts = np.array(requant.shifts, np.int64)
     addends = (2 * requant.zero_point + 1) << (shifts - 1)
     factors = np.stack((np.array(requant.multipliers, np.int64), addends, shifts), axis=1)
     if requant.per_channel:
-        factors = np.pad(factors, ((0, -shifts.size % BLOCK_CHANNELS), (0, 0)))
+        factors = np.pad(factors, ((0, -shifts.size % block), (0, 0)))
     else:
         factors = factors[:1]
     words: Array = (factors & 0xFFFFFFFF).astype(np.uint32)
     return words
 
 
-def _halves(graph: Graph, op: FullyConnected) -> Array:
+def _halves(graph: Graph, op: FullyConnected, block: int) -> Array:
     """Pairs of channels by taps, padded (int64)."""
     rows = graph.tensor(op.inputs[1]).data
     assert rows is not None
     channels, depth = rows.shape
-    padded = np.pad(rows, ((0, -channels % BLOCK_CHANNELS), (0, taps(depth) - depth)))
+    padded = np.pad(rows, ((0, -channels % block), (0, taps(depth) - depth)))
     low, high = padded.astype(np.int64).reshape(-1, 2, padded.shape[1]).swapaxes(0, 1)
     halves: Array = 256 * high + low
     return halves

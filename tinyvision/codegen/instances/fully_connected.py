@@ -55,7 +55,8 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         )
     if kernel.template == fully_connected_halves.TEMPLATE:
         dual, wide = kernel.variant.endswith("_dual"), kernel.scratch_bytes > 0
-        stream, first_words = fully_connected_halves.stream(graph, op, dual)
+        block = fully_connected_halves.block_of(kernel.variant)
+        stream, first_words = fully_connected_halves.stream(graph, op, block, dual)
         return Instance(
             args=(*tensors, ConstArg("stream", stream), *((ScratchArg(),) if wide else ())),
             context={
@@ -70,6 +71,7 @@ def build(graph: Graph, op: Op, kernel: Kernel) -> Instance:
                 "dual": int(dual),
                 "ahead": fully_connected_halves.AHEAD_BYTES if dual else 0,
                 "wide": int(wide),
+                "block": block,
                 "first_words": first_words,
             },
         )

@@ -751,7 +751,7 @@ __attribute__((naked, noinline)) static void tv_fully_connected_halves_0_blocks(
         "ldm r1!, {r4-r6}\n"
         "strd r4, r5, [sp, #16]\n"
         "str r6, [sp, #24]\n"
-    "1:\n" /* four channels */
+    "1:\n" /* 4 channels */
         "ldr r0, [sp, #0]\n"
         "ldm r1!, {r2-r5}\n"
         "ldm r0!, {r6-r9}\n"
@@ -917,24 +917,23 @@ __attribute__((naked, noinline)) static void tv_fully_connected_halves_0_blocks(
         "smlad r3, r12, r9, r3\n"
         "smlad r5, lr, r9, r5\n"
 "ldr r6, [sp, #8]\n"
-        "ldr r0, [sp, #12]\n"
         "ldr r7, [sp, #16]\n"
         "ldr r8, [sp, #20]\n"
         "ldr r9, [sp, #24]\n"
         "sub r2, r2, r3\n"
-        "sub r4, r4, r5\n"
         "lsl r3, r3, #1\n"
         "asr r2, r2, #7\n"
+        "sub r4, r4, r5\n"
         "lsl r5, r5, #1\n"
         "asr r4, r4, #7\n"
-        "add r10, r8, r3, asr #31\n"
-        "add r11, r8, r2, asr #31\n"
-        "add r12, r8, r5, asr #31\n"
-        "add lr, r8, r4, asr #31\n"
-        "smmlar r3, r3, r7, r10\n"
-        "smmlar r2, r2, r7, r11\n"
-        "smmlar r5, r5, r7, r12\n"
-        "smmlar r4, r4, r7, lr\n"
+        "add r0, r8, r3, asr #31\n"
+        "smmlar r3, r3, r7, r0\n"
+        "add r0, r8, r2, asr #31\n"
+        "smmlar r2, r2, r7, r0\n"
+        "add r0, r8, r5, asr #31\n"
+        "smmlar r5, r5, r7, r0\n"
+        "add r0, r8, r4, asr #31\n"
+        "smmlar r4, r4, r7, r0\n"
         "asr r3, r3, r9\n"
         "asr r2, r2, r9\n"
         "asr r5, r5, r9\n"
@@ -947,8 +946,9 @@ __attribute__((naked, noinline)) static void tv_fully_connected_halves_0_blocks(
         "strb r2, [r6], #1\n"
         "strb r5, [r6], #1\n"
         "strb r4, [r6], #1\n"
-        "cmp r6, r0\n"
+        "ldr r0, [sp, #12]\n"
         "str r6, [sp, #8]\n"
+        "cmp r6, r0\n"
         "bne 1b\n"
         "add sp, #28\n"
         "pop {r4-r11, pc}\n");
@@ -972,7 +972,7 @@ static void tv_fully_connected_halves_0_blocks(
             }
         }
         for (int32_t c = 0; c < 4; c++) {
-            const int32_t difference = (int32_t)((uint32_t)sums[c & 2] - (uint32_t)sums[c | 1]);
+            const int32_t difference = (int32_t)((uint32_t)sums[c & ~1] - (uint32_t)sums[c | 1]);
             const int32_t twice = c % 2 != 0 ? difference >> 7 : (int32_t)((uint32_t)sums[c + 1] << 1);
             const int32_t addend = (int32_t)factors[1] + (twice >> 31);
             const int32_t scaled = tv_high_mul_add(twice, (int32_t)factors[0], addend);
