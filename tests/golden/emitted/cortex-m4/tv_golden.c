@@ -452,17 +452,18 @@ input += 36;
 /* The inputs of 4 pixel(s), widened side by side. */
 static void tv_conv2d_1x1_dsp_0_widen4(int16_t *to, const int8_t *from)
 {
+    TV_NO_UNROLL
     for (int32_t i = 0; i < 1; i++) {
         const uint32_t word_0 = tv_load4(from + 0);
+        const uint32_t word_1 = tv_load4(from + 4);
+        const uint32_t word_2 = tv_load4(from + 8);
+        const uint32_t word_3 = tv_load4(from + 12);
         tv_store_pair(to + 0, tv_widen_even(word_0));
         tv_store_pair(to + 8, tv_widen_odd(word_0));
-        const uint32_t word_1 = tv_load4(from + 4);
         tv_store_pair(to + 2, tv_widen_even(word_1));
         tv_store_pair(to + 10, tv_widen_odd(word_1));
-        const uint32_t word_2 = tv_load4(from + 8);
         tv_store_pair(to + 4, tv_widen_even(word_2));
         tv_store_pair(to + 12, tv_widen_odd(word_2));
-        const uint32_t word_3 = tv_load4(from + 12);
         tv_store_pair(to + 6, tv_widen_even(word_3));
         tv_store_pair(to + 14, tv_widen_odd(word_3));
         from += 4;
@@ -627,6 +628,7 @@ static void tv_conv2d_1x1_dsp_0_dot4(
 /* The inputs of 1 pixel(s), widened side by side. */
 static void tv_conv2d_1x1_dsp_0_widen1(int16_t *to, const int8_t *from)
 {
+    TV_NO_UNROLL
     for (int32_t i = 0; i < 1; i++) {
         const uint32_t word_0 = tv_load4(from + 0);
         tv_store_pair(to + 0, tv_widen_even(word_0));
