@@ -133,8 +133,10 @@ class Network:
         return self.net.graph(self.net.ops[-1].outputs[0])
 
 
-def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan:
-    """Every operator by itself, as a whole or in a stream, with a random kernel."""
+def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan | None:
+    """Every operator by itself, as a whole or in a stream, with a random kernel; None where that
+    does not fit.
+    """
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
     )
@@ -158,8 +160,7 @@ def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan:
         ranges.append(Range(position, position + 1, stream, rows=count))
     capacities = [bank.size_bytes for bank in board.banks]
     placed = place_cut(search, Cut(tuple(ranges), 0, 0.0), capacities)
-    assert placed is not None, "the network does not fit"
-    return stream_plan(graph, board, placed, 0, None)
+    return None if placed is None else stream_plan(graph, board, placed, 0, None)
 
 
 def measure(graph: Graph, plan: Plan, board: Board) -> list[Sample]:
@@ -195,8 +196,11 @@ def calibrate(board: Board, networks: int, seed: int = 1) -> dict[str, object]:
     rng = np.random.default_rng(seed)
     samples: list[Sample] = []
     for number in range(networks):
-        graph = Network(rng, f"costs{number}", number % 3 == 1).graph()
-        samples += measure(graph, random_plan(graph, board, rng), board)
+        plan = None
+        while plan is None:
+            graph = Network(rng, f"costs{number}", number % 3 == 1).graph()
+            plan = random_plan(graph, board, rng)
+        samples += measure(graph, plan, board)
         print(f"{board.name}: {len(samples)} layers", flush=True)
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:

@@ -12,7 +12,7 @@ from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.costs import Work, estimate, load_costs, refill
 from tinyvision.target import CORES, board_names, load_board
 
-SOME = Work(macs=90_000, tail_macs=9_000, outputs=5_000, inputs=2_000, rows=20)
+SOME = Work(90_000, tail_macs=9_000, spare_macs=0, outputs=5_000, inputs=2_000, rows=20)
 
 
 @pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
@@ -53,4 +53,4 @@ def test_estimates_of_a_plan_follow_its_size(name, kind):
         assert faster.estimated_ms == plan.estimated_ms / 2
         return plan.estimated_cycles
 
-    assert 1.7 < cycles(32) / cycles(16) < 2.3
+    assert 1.4 < cycles(32) / cycles(16) < 2.3  # larger ones may have faster kernels

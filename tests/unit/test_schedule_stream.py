@@ -129,6 +129,30 @@ def test_a_network_below_what_streams_need_that_compute_rows_once():
     )
 
 
+@pytest.mark.parametrize("rows_arrive", [False, True])
+def test_room_that_a_limit_leaves_is_spent_on_speed(rows_arrive):
+    b = Builder()
+    x = b.conv(b.input(1, 24, 5, 8), 32)
+    for _ in range(2):
+        x = b.conv(b.depthwise(x), 32)
+    graph, target = b.graph(b.conv(x, 8)), load_board("stm32h7")
+
+    def planned(limit):
+        return schedule.plan(
+            graph,
+            target,
+            macs_original=0,
+            schedule="stream",
+            rows_arrive=rows_arrive,
+            sram_limit=limit,
+        )
+
+    least = planned(None)
+    fast = planned(3 * least.sram_bytes)
+    assert least.sram_bytes < fast.sram_bytes <= 3 * least.sram_bytes
+    assert fast.estimated_cycles < 0.9 * least.estimated_cycles
+
+
 def test_rows_that_nobody_reads_stay_until_their_stream_is_done():
     """Whoever compares layer by layer reads all rows of what outlives a stream."""
     b = Builder()

@@ -31,8 +31,10 @@ BY_ROWS = "/rows"
 """Ends the name of a kernel where a stream calls it row by row."""
 ANY = "any"
 """The coefficients of kernels that are not in the table."""
-ROUGHLY = (1.0, 0.0, 8.0, 1.0, 300.0, 100.0)
+ROUGHLY = (1.0, 0.0, 0.0, 8.0, 1.0, 300.0, 100.0)
 """Those where there is no table to speak of."""
+FOUR_TILES = 16
+"""Pixels of a row that four tiles of Winograd's filtering have (``kernels.winograd_rows``)."""
 COPY_CYCLES = 1.5
 """For each byte of a slice that is put into its row."""
 
@@ -40,12 +42,14 @@ COPY_CYCLES = 1.5
 @dataclass(frozen=True)
 class Work:
     """What there is to do: multiplications, those of them for pixels that fill no block of four
-    (the last of a row), elements to write and (largest of the inputs) to read, output rows (turns,
-    where rows are added up), calls.
+    (the last of a row), those for pixels that the last sixteen of a row are short of (which four
+    tiles of Winograd's filtering compute all the same), elements to write and (largest of the
+    inputs) to read, output rows (turns, where rows are added up), calls.
     """
 
     macs: float
     tail_macs: float
+    spare_macs: float
     outputs: float
     inputs: float
     rows: float
@@ -53,13 +57,15 @@ class Work:
 
     @property
     def amounts(self) -> tuple[float, ...]:
-        return self.macs, self.tail_macs, self.outputs, self.inputs, self.rows, self.calls
+        macs = self.macs, self.tail_macs, self.spare_macs
+        return *macs, self.outputs, self.inputs, self.rows, self.calls
 
     def times(self, factor: float, calls: float) -> Work:
         """All of it ``factor`` times, every row in so many ``calls``."""
         return Work(
             factor * self.macs,
             factor * self.tail_macs,
+            factor * self.spare_macs,
             factor * self.outputs,
             factor * calls * self.inputs,
             factor * calls * self.rows,
@@ -83,6 +89,7 @@ def work(graph: Graph, op: Op, by_rows: int) -> Work:
     return Work(
         count,
         count * (pixels % BLOCK_PIXELS) / pixels,
+        count * (-pixels % FOUR_TILES) / pixels,
         sum(y.elements for y in outputs),
         largest,
         turns,

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import inf
+from operator import itemgetter
 
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.costs import Refill
+from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import RowProblem
 from tinyvision.schedule.timeline import Range, Timeline
@@ -62,7 +64,7 @@ class Search:
             for job, options in rows.sliced.items()
         }
         self.expander = {p: position[rows.sliced[order[p]][0].expander] for p in self.sliced}
-        self._known: dict[tuple[int, int, Slices, int], int] = {}
+        self._known: dict[tuple[int, int, Slices, int], tuple[int, dict[int, int]]] = {}
 
     # What a range needs
 
@@ -127,23 +129,37 @@ class Search:
 
     def stream_bytes(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> int:
         """What positions ``[first, end)`` need as one stream, nearly; 0 where they cannot be."""
+        return self._stream_needs(first, end, sliced, rows)[0]
+
+    def _stream_needs(
+        self, first: int, end: int, sliced: Slices, rows: int
+    ) -> tuple[int, dict[int, int]]:
+        """That, with the kernels of the least scratch, and for each position what is in use beside
+        its scratch while it takes turns.
+        """
         key = first, end, sliced, rows
         if key not in self._known:
-            self._known[key] = self._stream_bytes(*key)
+            self._known[key] = self._measured(*key)
         return self._known[key]
 
-    def _stream_bytes(self, first: int, end: int, sliced: Slices, rows: int) -> int:
+    def _measured(
+        self, first: int, end: int, sliced: Slices, rows: int
+    ) -> tuple[int, dict[int, int]]:
         part = Range(first, end, True, self.arriving(first, end), sliced, rows)
         try:
             timeline = self.timeline([part], {})
         except ValueError:
-            return 0
-        beside = sum(
+            return 0, {}
+        outside = sum(
             self.problem.sizes[storage]
             for storage, (born, dies) in enumerate(self.lifetimes)
             if born < first and dies >= first and storage not in timeline.touched
         )
-        return beside + timeline.load_bytes()
+        beside = {
+            position: outside + peak - align(timeline.scratch_bytes(position))
+            for position, peak in timeline.turn_peaks().items()
+        }
+        return outside + timeline.load_bytes(), beside
 
     def thriftiest(self, first: int, end: int) -> Slices:
         """The narrowest slices wherever there can be some."""
@@ -216,10 +232,25 @@ class Search:
     # What a range costs
 
     def price(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> float:
-        """Cycles that positions ``[first, end)`` take as one stream, estimated."""
+        """Cycles that positions ``[first, end)`` take as one stream, estimated, at least."""
         more = sum(self.slice_price(position, channels) for position, channels in sliced)
         more += self.loading(first, end, rows)
-        return more + sum(self._row_cycles[rows][position] for position in range(first, end))
+        return more + sum(self._fastest_row[rows][position] for position in range(first, end))
+
+    def price_within(
+        self, first: int, end: int, sliced: Slices, rows: int, limit_bytes: int
+    ) -> float:
+        """The same with the first kernels whose scratch the limit has room for."""
+        _, beside = self._stream_needs(first, end, sliced, rows)
+        own = {p for position, _ in sliced for p in (position, self.expander[position])}
+        more = 0.0
+        for position in set(range(first, end)) - own:
+            room = limit_bytes - beside[position]
+            known = self._row_cycles[rows][position]
+            thriftiest = min(known, key=itemgetter(1))
+            cycles, _ = next((k for k in known if k[1] <= room), thriftiest)
+            more += cycles - self._fastest_row[rows][position]
+        return self.price(first, end, sliced, rows) + more
 
     def loading(self, first: int, end: int, rows: int) -> float:
         """Cycles that a stream of positions ``[first, end)`` takes to load constants again."""
@@ -248,21 +279,28 @@ class Search:
         """Cycles that it takes more to compute the input of ``position`` anew, in slices."""
         option, expander = self.sliced[position][channels], self.expander[position]
         cycles = min(self.rows.pricing.sliced(option, *pair) for pair in option.kernels)
-        return max(0.0, cycles - self._row_cycles[1][expander] - self._row_cycles[1][position])
+        return max(0.0, cycles - self._fastest_row[1][expander] - self._fastest_row[1][position])
 
     @cached_property
-    def _row_cycles(self) -> dict[int, dict[int, float]]:
-        """By the rows of a turn and the position."""
+    def _row_cycles(self) -> dict[int, dict[int, list[tuple[float, int]]]]:
+        """By the rows of a turn and the position each kernel's cycles and scratch."""
         cycles = self.rows.pricing.cycles
         return {
             count: {
-                position: min(
-                    cycles(self.order[position], kernel, count)
+                position: [
+                    (cycles(self.order[position], kernel, count), align(kernel.scratch_bytes))
                     for kernel in self.row_kernels(position, count)
-                )
+                ]
                 for position in stages
             }
             for count, stages in self.by_count.items()
+        }
+
+    @cached_property
+    def _fastest_row(self) -> dict[int, dict[int, float]]:
+        return {
+            count: {position: min(known)[0] for position, known in found.items()}
+            for count, found in self._row_cycles.items()
         }
 
     @cached_property
@@ -333,11 +371,15 @@ class Search:
                     if rows == 1:
                         budget = best[end][0] - rival[0]
                         slices = self.fitting(first, end, limit_bytes, budget)
-                    elif not 0 < self.stream_bytes(first, end, (), rows) <= limit_bytes:
+                    elif any(
+                        not 0 < self.stream_bytes(first, end, (), count) <= limit_bytes
+                        for count in (1, rows)  # more rows need no less
+                    ):
                         slices = None
                     if slices is None:
                         break
-                    rival = before + self.price(first, end, slices, rows), parts + 1
+                    within = self.price_within(first, end, slices, rows, limit_bytes)
+                    rival = before + within, parts + 1
                     if rival < best[end]:
                         found = Range(first, end, True, arriving, slices, rows)
                         best[end], back[end] = rival, found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.banks import Assignment, fill
@@ -17,14 +16,14 @@ from tinyvision.schedule.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
-SLACK = 512
+SLACK = 32
 """Faster kernels and fewer turns may cost this fraction of the least peak."""
 LOOSER = (1.0, 1.01, 1.03, 1.06, 1.1, 1.15)
 """Bounds, as multiples of the least, for which cuts are placed: what needs least on paper does not
 always lie best.
 """
 CLOSE = 1.02
-"""A peak so many times what is least on paper is looked below no further."""
+"""A peak, or cycles, so many times what is least on paper is looked below no further."""
 TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85)
 """The same below a limit, where the cheapest cut that can be placed within it is wanted."""
 TRIAL_EFFORT = 60
@@ -89,28 +88,35 @@ def _within(
     search: Search, least: int, limit_bytes: int, capacities: Sequence[int], several: bool
 ) -> Streamed | None:
     """The fastest of the first schedules found within the limit, cheapest cuts first, those of
-    ``several`` rows in a turn before the others; a cut with its fastest kernels before the same
+    ``several`` rows in a turn and as many others; a cut with its fastest kernels before the same
     with thriftier ones. Else the smallest, or None where nothing fits the banks.
     """
-    best: Streamed | None = None
-    within: list[Streamed] = []
     bounds = [bound for f in TIGHTER if (bound := int(limit_bytes * f)) > least]
-    cuts = _cuts(search, bounds + _above(least), several=False)
+    kinds = [_cuts(search, bounds + _above(least), several=False)]
     if several:
-        cuts = chain(_cuts(search, bounds, several=True), cuts)
-    for cut in cuts:
-        for speed_bytes in (limit_bytes, *bounds, 0):
-            found = place_cut(search, cut, capacities, speed_bytes)
-            if found is None:
-                continue
-            if found.peak_bytes <= limit_bytes:
-                within.append(found)
+        kinds.append(_cuts(search, bounds, several=True))
+    within: list[Streamed] = []
+    beyond: list[Streamed] = []
+    for cuts in kinds:
+        wanted = len(within) + COMPARED
+        for cut in cuts:
+            for speed_bytes in (limit_bytes, *bounds, 0):
+                found = place_cut(search, cut, capacities, speed_bytes)
+                if found is not None and found.peak_bytes <= limit_bytes:
+                    within.append(found)
+                    break
+                beyond += [found] if found is not None else []
+            if len(within) == wanted or any(_is_cheap(search, found) for found in within[-1:]):
                 break
-            if best is None or found.peak_bytes < best.peak_bytes:
-                best = found
-        if len(within) == COMPARED:
-            break
-    return min(within, key=lambda found: cycles(search, found), default=best)
+    smallest = min(beyond, key=lambda found: found.peak_bytes, default=None)
+    return min(within, key=lambda found: cycles(search, found), default=smallest)
+
+
+def _is_cheap(search: Search, streamed: Streamed) -> bool:
+    """Whether it takes about what its cut costs at least: then cuts for tighter bounds, which cost
+    no less, cannot be much faster.
+    """
+    return cycles(search, streamed) <= CLOSE * streamed.cut.price
 
 
 def cycles(search: Search, streamed: Streamed) -> float:

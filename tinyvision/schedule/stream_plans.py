@@ -14,7 +14,7 @@ from tinyvision.schedule.plan import Plan
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import row_problem
 from tinyvision.schedule.segments import Search
-from tinyvision.schedule.stream_planner import Streamed, stream_schedule
+from tinyvision.schedule.stream_planner import Streamed, cycles, stream_schedule
 from tinyvision.target.board import Board
 
 
@@ -40,9 +40,16 @@ class StreamPlans:
             return None
         whole = None
         if streamed.cut.ranges[0].arriving is not None:
-            whole = self._found(False, recompute, None)
+            whole = self._found(False, recompute, limit_bytes) or self._found(
+                False, recompute, None
+            )
         if whole is not None and whole.peak_bytes <= streamed.peak_bytes:
-            streamed, whole = whole, None
+            taken = [
+                cycles(self._search(arrive, recompute), found)
+                for arrive, found in ((False, whole), (True, streamed))
+            ]
+            if limit_bytes is None or taken[0] <= taken[1]:
+                streamed, whole = whole, None
         whole_bytes = whole.peak_bytes if whole is not None else None
         return stream_plan(self.graph, self.board, streamed, self.macs_original, whole_bytes)
 

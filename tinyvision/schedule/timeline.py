@@ -391,10 +391,10 @@ class Timeline:
 
     def turn_peaks(self) -> dict[int, int]:
         """The same for the turns of each position in a stream."""
-        return {
-            position: int(np.maximum(self._load[2 * events], self._load[2 * events + 1]).max())
-            for position, events in self._turns_of.items()
-        }
+        in_turns = np.maximum(
+            self._load[: 2 * self.events : 2], self._load[1 : 2 * self.events : 2]
+        )
+        return {p: int(in_turns[events].max()) for p, events in self._turns_of.items()}
 
     @cached_property
     def _load(self) -> Array:
