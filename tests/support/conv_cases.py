@@ -217,7 +217,7 @@ def wide_depthwise_convolutions(draw: st.DrawFn) -> Graph:
 @st.composite
 def fully_connected(draw: st.DrawFn) -> Graph:
     depth = draw(st.one_of(st.integers(1, 70), st.sampled_from((8, 16, 32, 72, 128, 200, 256))))
-    rows, channels = draw(small), draw(st.one_of(st.integers(1, 21), st.just(130)))
+    rows, channels = draw(small), draw(st.sampled_from((*range(1, 22), 130)))
     arithmetic = draw(arithmetics(st.sampled_from((0, 0, 0, -128, 5))))
     op = FullyConnected(name="fc", inputs=("x", "w", "b"), outputs=("y",), clamp=arithmetic.clamp)
     return _graph(op, arithmetic, ((rows, depth), (channels, depth), (rows, channels)), channels, 0)

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "passes": BASE | {"ir"},
     "target": BASE,
     "kernels": BASE | {"ir", "target"},
-    "schedule": BASE | {"ir", "target", "kernels"},
+    "schedule": BASE | {"ir", "target", "kernels", "native"},
     "codegen": BASE | {"ir", "target", "kernels", "schedule"},
     "firmware": BASE | {"ir", "target", "schedule", "codegen"},
     "native": set(),
