@@ -137,9 +137,9 @@ def convolutions(draw: st.DrawFn) -> Graph:
 
 @st.composite
 def deep_pointwise_convolutions(draw: st.DrawFn) -> Graph:
-    """1x1 with many inputs, of few pixels."""
+    """1x1 with many inputs, of few pixels, but so many that a copy of their constants pays."""
     arithmetic = replace(draw(arithmetics(st.just(0))), bias_log2=14)
-    size = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    size = draw(st.integers(3, 5)), draw(st.integers(3, 5))
     depth = draw(st.integers(40, 130))
     channels = draw(st.sampled_from((4, 8, 12, 16, 17, 18, 23)))
     op = _conv2d(arithmetic)

@@ -39,7 +39,7 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     if add_mve.applies(graph, op, core):
         template, name = add_mve.TEMPLATE, f"{op.kind.lower()}_mve"
     plain = Kernel(template, name, flash_bytes=constant_bytes(graph, op), overlap=overlap)
-    if not add_tables.applies(graph, op, core):
+    if plain.template == add_mve.TEMPLATE or not add_tables.applies(graph, op, core):
         return (plain,)
     by_tables = Kernel(
         add_tables.TEMPLATE,

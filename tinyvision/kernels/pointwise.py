@@ -68,13 +68,15 @@ def stream_bytes(shape: Window, kind: str = "") -> int:
 
 def candidates(graph: Graph, op: Conv2D, core: Core) -> tuple[Kernel, ...]:
     """With the stream in RAM, and where it lies. Four channels by two pixels need fewer loads than
-    two by four, which counts where each run of loads costs a cycle; layers cannot share their code.
+    two by four, which counts where each run of loads costs a cycle and the stream, which they read
+    twice as often, is in RAM; layers cannot share their code.
     """
     shape = window(graph, op)
-    kinds = [IN_RAM] if is_copied(shape, stream_bytes(shape), core) else []
-    kinds += [""]
-    if core.load_run and _quads_pay(shape) and _fit_quads(graph, op):
-        kinds = [QUADS + kind for kind in kinds] + kinds
+    kinds = [""]
+    if is_copied(shape, stream_bytes(shape), core):
+        kinds = [IN_RAM, ""]
+        if core.load_run and _quads_pay(shape) and _fit_quads(graph, op):
+            kinds = [QUADS + IN_RAM, *kinds]
     return tuple(_kernel(shape, core, kind) for kind in kinds)
 
 

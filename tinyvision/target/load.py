@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tinyvision.errors import BoardError
@@ -75,6 +76,8 @@ def load_board(name_or_path: str | Path) -> Board:
 
 def _board(table: Table) -> Board:
     core = CORES[table.choice("core", tuple(CORES))]
+    reads = table.integer("least_reads", low=1, default=core.least_reads)
+    core = replace(core, least_reads=reads)
     memories = tuple(_memory(entry) for entry in table.tables("memories"))
     names = [memory.name for memory in memories]
     if len(set(names)) != len(names):
