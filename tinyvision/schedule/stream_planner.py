@@ -98,16 +98,19 @@ def _within(
     within: list[Streamed] = []
     beyond: list[Streamed] = []
     for cuts in kinds:
-        wanted = len(within) + COMPARED
+        fitting: list[Streamed] = []
         for cut in cuts:
             for speed_bytes in (limit_bytes, *bounds, 0):
                 found = place_cut(search, cut, capacities, speed_bytes)
                 if found is not None and found.peak_bytes <= limit_bytes:
-                    within.append(found)
+                    fitting.append(found)
                     break
                 beyond += [found] if found is not None else []
-            if len(within) == wanted or any(_is_cheap(search, found) for found in within[-1:]):
+            else:
+                continue
+            if len(fitting) == COMPARED or _is_cheap(search, fitting[-1]):
                 break
+        within += fitting
     smallest = min(beyond, key=lambda found: found.peak_bytes, default=None)
     return min(within, key=lambda found: cycles(search, found), default=smallest)
 
