@@ -21,10 +21,15 @@ from tinyvision.target.board import Board
 
 
 def streams_plan(
-    graph: Graph, board: Board, ends: Sequence[int], rows: int = 1, rows_arrive: bool = False
+    graph: Graph,
+    board: Board,
+    ends: Sequence[int],
+    rows: int = 1,
+    rows_arrive: bool = False,
+    thrifty: bool = False,
 ) -> Plan:
     """A stream up to each of the operators ``ends``, so many rows in a turn, with the fastest
-    kernels.
+    kernels, or those of the least scratch.
     """
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
@@ -37,7 +42,7 @@ def streams_plan(
         for first, end in pairwise((0, *ends))
     )
     capacities = [bank.size_bytes for bank in board.banks]
-    placed = place_cut(search, Cut(parts, most, 0.0), capacities, most)
+    placed = place_cut(search, Cut(parts, most, 0.0), capacities, 0 if thrifty else most)
     assert placed is not None
     return stream_plan(graph, board, placed, 0, None)
 

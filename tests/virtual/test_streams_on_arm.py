@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -40,6 +41,20 @@ def test_several_rows_in_a_turn(rows: int) -> None:
     plan = streams_plan(graph, board, [len(graph.ops)], rows)
     assert any(step.kernel.rows == rows for step in plan.steps)
     check_on_arm(graph, plan, "cortex-m7")
+
+
+@pytest.mark.parametrize("thrifty", [False, True])
+def test_pointwise_rows_that_fill_no_block(thrifty: bool) -> None:
+    """One to three pixels beside blocks of four or two; pairs of inputs odd and even in number, one
+    and too many for a loop's single round.
+    """
+    board = replace(load_board("host"), core=CORES["cortex-m7"])
+    for width, depth in product((1, 6, 7), (2, 22, 36, 66, 134)):
+        net = Builder(f"pointwise{width}_{depth}", seed=depth)
+        graph = net.graph(net.conv(net.conv(net.input(1, 3, width, depth), 8), 6))
+        plan = streams_plan(graph, board, [2], 1, thrifty=thrifty)
+        assert ("_x2" in plan.steps[0].kernel.variant) == thrifty
+        check_on_arm(graph, plan, "cortex-m7")
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
