@@ -109,16 +109,15 @@ class Network:
             case "mean":
                 self.mean(x)
             case "dense":
-                flat = net.reshape(x, 1, int(np.prod(shape)))
                 if (units := 2 * WEIGHTS // int(np.prod(shape))) > 1:
-                    net.dense(flat, min(units, 64))
+                    net.dense(x, min(units, 64))
             case "pad":
                 wider = (1, shape[1] + 2, shape[2] + 2, shape[3])
                 net._op(ops.Pad, (x,), wider, pads=((0, 0), (1, 1), (1, 1), (0, 0)), value=0)
             case "resize":
                 larger = (1, 2 * shape[1], 2 * shape[2], shape[3])
                 if np.prod(larger) < 40_000:
-                    net._op(ops.ResizeNearest, (x,), larger)
+                    net._op(rng.choice([ops.ResizeNearest, ops.ResizeBilinear]), (x,), larger)
             case "softmax":
                 flat = net.reshape(x, shape[1] * shape[2], shape[3])
                 y = net._op(ops.Softmax, (flat,), net.tensors[flat].shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -101,17 +102,44 @@ def test_random_blocks_in_slices(core: str) -> None:
                 np.testing.assert_array_equal(program.push(inputs, index, 2), want)
 
 
-def test_rows_are_repeated() -> None:
-    net = Builder("repeated")
-    x = net.conv(net.input(1, 6, 5, 3), 8, 3)
-    x = net._op(ops.ResizeNearest, (x,), (1, 18, 10, 8))
-    graph = net.graph(net.conv(x, 4, 3, 2))
+@pytest.mark.parametrize("kind", [ops.ResizeNearest, ops.ResizeBilinear])
+def test_rows_are_resized(kind: type[ops.Op]) -> None:
+    """By whole factors and others, more rows and fewer, with all three ways to count positions."""
+    ways: tuple[dict[str, bool], ...] = ({}, {"align_corners": True}, {"half_pixel_centers": True})
     board = load_board("host")
-    plan = schedule.plan(graph, board, macs_original=0, schedule="stream", rows_arrive=True)
-    assert plan.segment_of(1).is_stream and plan.buffers[graph.ops[1].outputs[0]].slots > 1
+    models = []
+    for number, (height, way) in enumerate(product((18, 16, 4), ways)):
+        net = Builder(f"resized{number}", seed=number)
+        x = net.conv(net.input(1, 6, 5, 3), 8, 3)
+        x = net._op(kind, (x,), (1, height, 7, 8), **way)
+        graph = net.graph(net.conv(x, 4, 3, 2))
+        models.append(model(graph, streams_plan(graph, board, [3], 1 + number % 2, True)))
     x = np.random.default_rng(0).integers(-128, 128, (1, 6, 5, 3), dtype=np.int8)
-    with HostProgram([model(graph, plan)], optimize="-O0", sanitize=True) as program:
-        np.testing.assert_array_equal(program.run([x]), reference.run(graph, [x]))
+    with HostProgram(models, optimize="-O0", sanitize=True) as program:
+        for index, entry in enumerate(models):
+            want = reference.run(entry.graph, [x])
+            np.testing.assert_array_equal(program.run([x], index), want)
+            np.testing.assert_array_equal(program.push([x], index), want)
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_a_dense_layer_adds_up_rows(core: str) -> None:
+    """Rows of a multiple of four elements and others, blocks of channels and what is left."""
+    board = replace(load_board("host"), core=CORES[core])
+    models = []
+    for number, (channels, units) in enumerate(((8, 10), (3, 4), (5, 1))):
+        net = Builder(f"dense{number}", seed=number)
+        x = net.conv(net.input(1, 13, 7, 3), channels, 3, 2)
+        graph = net.graph(net.dense(x, units))
+        plan = schedule.plan(graph, board, macs_original=0, schedule="stream", rows_arrive=True)
+        assert plan.steps[-1].kernel.template == "fully_connected_rows"
+        models.append(model(graph, plan))
+    x = np.random.default_rng(0).integers(-128, 128, (1, 13, 7, 3), dtype=np.int8)
+    with HostProgram(models, optimize="-O0", sanitize=True) as program:
+        for index, entry in enumerate(models):
+            want = reference.run(entry.graph, [x])
+            np.testing.assert_array_equal(program.run([x], index), want)
+            np.testing.assert_array_equal(program.push([x], index, 3), want)
 
 
 @pytest.mark.parametrize("external", [DType.FLOAT32, DType.UINT8])

@@ -65,7 +65,9 @@ class Builder:
         )
 
     def dense(self, x: str, units: int) -> str:
-        rows, width = self.tensors[x].shape
+        """Over all but the first axis."""
+        rows, *extents = self.tensors[x].shape
+        width = prod(extents)
         weights = self._constant("w", (units, width))
         return self._op(ops.FullyConnected, (x, weights, self._bias(units)), (rows, units))
 

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinyvision.codegen.functions import AddKernel, Function
-from tinyvision.codegen.instances import build, mean_rows
+from tinyvision.codegen.instances import build, fully_connected_rows, mean_rows
 from tinyvision.codegen.instances.instance import C_TYPES, ConstArg, Instance, TensorArg
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import (
     AveragePool2D,
     Conv2D,
     DepthwiseConv2D,
+    FullyConnected,
     MaxPool2D,
     Op,
     Pad,
+    ResizeBilinear,
     ResizeNearest,
 )
 from tinyvision.kernels.kernel import Kernel
@@ -99,9 +101,10 @@ class Slices:
 class StreamStep:
     """One step of a stream. ``style``: "rows" calls a kernel of a whole operator on one row,
     "window" a row function with the input rows under a window, "pool" the same with those that
-    exist alone, "sums" one that adds up rows, "repeat" what "rows" does, one input row for several
-    of the output, "pad" writes the padding where a row has no input, "slices" does what ``slices``
-    says, "silent" is done by another step.
+    exist alone, "sums" one that adds up rows, "repeat" one with the input row that the ``table``
+    has for a row of the output, "blend" one with two of them and a weight, "pad" writes the
+    padding where a row has no input, "slices" does what ``slices`` says, "silent" is done by
+    another step.
 
     ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input
     under a window is ``input``. Style "band": "window" for all rows of a turn at once. ``rows``
@@ -115,6 +118,7 @@ class StreamStep:
     arguments: tuple[Argument, ...]
     input: Place
     window: Window
+    table: str = ""
     value: int = 0
     size_bytes: int = 0
     slices: Slices | None = None
@@ -207,6 +211,8 @@ def row_instance(
     assert use is not None
     nothing = Window(1, 0, 1, 1, 1)
     if use.accumulates:
+        if isinstance(op, FullyConnected):
+            return "sums", fully_connected_rows.build(graph, op, kernel), nothing
         return "sums", mean_rows.build(graph, op, kernel), nothing
     if use.is_aligned and not isinstance(op, Pad):  # the first operand may be a constant
         return "rows", build(*some_rows(graph, op, count), kernel), nothing
@@ -214,12 +220,11 @@ def row_instance(
     if isinstance(op, Pad):
         window = Window(1, op.pads[1][0], 1, 1, height)
         return "pad", build(*one_row(graph, op), kernel), window
-    if isinstance(op, ResizeNearest):
-        window = Window(graph.tensor(op.outputs[0]).shape[1] // height, 0, 1, 1, height)
-        return "repeat", build(*one_row(graph, op), kernel), window
-    assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
     instance = build(graph, op, kernel)
     instance = replace(instance, context={**instance.context, "rows_only": 1})
+    if isinstance(op, (ResizeNearest, ResizeBilinear)):
+        return "repeat" if isinstance(op, ResizeNearest) else "blend", instance, nothing
+    assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
     stride, top, _ = window_rows(graph, op)
     if isinstance(op, (AveragePool2D, MaxPool2D)):
         return "pool", instance, Window(stride, top, op.window[0], 1, height)
@@ -287,13 +292,17 @@ class StreamBuilder:
         style, instance, window = row_instance(self.graph, op, step.kernel, count)
         function = self.add_kernel(step.kernel.template, instance)
         arguments: list[Argument] = []
+        table = ""
         for arg in instance.args:
             if isinstance(arg, TensorArg):
                 arguments.append(self._place(arg.tensor, arg.tensor in op.outputs))
             elif isinstance(arg, ConstArg):
                 if count == step.rows:
                     self.constants.append((f"{prefix}_{arg.role}", arg))
-                arguments.append(f"{prefix}_{arg.role}")
+                if style in ("repeat", "blend") and arg.role == "rows":
+                    table = f"{prefix}_{arg.role}"
+                else:
+                    arguments.append(f"{prefix}_{arg.role}")
             else:
                 arguments.append(self._scratch(step, style))
         if style == "sums":
@@ -309,6 +318,7 @@ class StreamBuilder:
             ),
             input=self._place(op.inputs[0], False) if op.inputs[0] in self.plan.buffers else output,
             window=window,
+            table=table,
             value=op.value & 0xFF if isinstance(op, Pad) else 0,
             size_bytes=row_bytes(self.plan.buffers[op.outputs[0]])[1],
         )

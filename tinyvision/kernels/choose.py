@@ -13,6 +13,7 @@ from tinyvision.kernels import (
     depthwise,
     elementwise,
     fully_connected,
+    fully_connected_rows,
     layout,
     lookup,
     mean,
@@ -72,3 +73,10 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     """Further kernels of ``op`` that are slower and need less scratch, fastest first."""
     return conv2d.thrifty_candidates(graph, op, core) if isinstance(op, ops.Conv2D) else ()
+
+
+def summing_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
+    """Of an operator that adds up the rows of its input as they come (``rows.RowUse``)."""
+    if isinstance(op, ops.FullyConnected):
+        return (fully_connected_rows.kernel(graph, op, core),)
+    return (Kernel("mean_rows", "mean_rows"),)

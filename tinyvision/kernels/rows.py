@@ -2,8 +2,8 @@
 
 Rows run along the height of NHWC tensors of batch 1. An operator takes turns: turn ``t`` writes
 row ``t`` of every output, or the ``t``-th of blocks of several rows. One that reduces over the
-height takes a turn for each input row (or block of them) instead, keeps sums, and writes its only
-row in the last.
+height (a mean, or a dense layer over a whole image) takes a turn for each input row (or block of
+them) instead, keeps sums, and writes its only row in the last.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tinyvision.ir.derive import nearest_indices
+from tinyvision.ir.derive import interpolation, nearest_indices
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import (
     Add,
@@ -20,6 +20,7 @@ from tinyvision.ir.ops import (
     Concatenation,
     Conv2D,
     DepthwiseConv2D,
+    FullyConnected,
     Lookup,
     Maximum,
     MaxPool2D,
@@ -30,6 +31,7 @@ from tinyvision.ir.ops import (
     Pad,
     PadMode,
     Prelu,
+    ResizeBilinear,
     ResizeNearest,
     Split,
     Sub,
@@ -41,6 +43,7 @@ Rows = tuple[int, int]
 """First row and the one after the last."""
 
 WINDOWED = (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D)
+RESIZED = (ResizeNearest, ResizeBilinear)
 BROADCAST = (Add, Sub, Mul, Minimum, Maximum, Prelu)
 
 
@@ -105,17 +108,17 @@ class RowUse:
 def row_use(graph: Graph, op: Op) -> RowUse | None:
     """How ``op`` runs row by row, or None where it cannot."""
     if _accumulates(graph, op):
-        (x,), (y,) = graph.input_tensors(op), graph.output_tensors(op)
+        x, (y,) = graph.tensor(op.inputs[0]), graph.output_tensors(op)
         turns = tuple((t, t + 1) for t in range(x.shape[1]))
-        return RowUse(x.shape[1], (turns,), 4 * y.elements)
+        return RowUse(x.shape[1], (turns, *(None for _ in op.inputs[1:])), 4 * y.elements)
     if not all(_has_rows(y) for y in graph.output_tensors(op)):
         return None
     if isinstance(op, WINDOWED):
         return _windowed(graph, op)
     if isinstance(op, Pad):
         return _padded(graph, op)
-    if isinstance(op, ResizeNearest):
-        return _repeated(graph, op)
+    if isinstance(op, RESIZED):
+        return _resized(graph, op)
     if isinstance(op, (*BROADCAST, Lookup)) or (
         isinstance(op, (Concatenation, Split)) and op.axis in (2, 3)
     ):
@@ -128,15 +131,19 @@ def _has_rows(tensor: Tensor) -> bool:
 
 
 def _accumulates(graph: Graph, op: Op) -> bool:
-    """Means over the height, alone or with the width, by whatever operator."""
-    if not isinstance(op, (Mean, AveragePool2D)):
+    """Means over the height, alone or with the width, by whatever operator, and dense layers over
+    a whole image.
+    """
+    if not isinstance(op, (Mean, AveragePool2D, FullyConnected)):
         return False
     x = graph.tensor(op.inputs[0])
-    if not _has_rows(x) or x.dtype is not DType.INT8 or x.is_constant:
+    if not _has_rows(x) or x.dtype is not DType.INT8 or x.is_constant or x.shape[1] == 1:
         return False
+    if isinstance(op, FullyConnected):
+        return graph.tensor(op.inputs[1]).shape[1] == x.elements
     if isinstance(op, Mean):
-        return op.axes in ((1,), (1, 2)) and x.shape[1] > 1
-    return op.window == x.shape[1:3] and not op.padding and x.shape[1] > 1
+        return op.axes in ((1,), (1, 2))
+    return op.window == x.shape[1:3] and not op.padding
 
 
 def window_along(graph: Graph, op: Op, axis: int) -> tuple[int, int, int]:
@@ -182,14 +189,18 @@ def _padded(graph: Graph, op: Pad) -> RowUse | None:
     return RowUse(len(turns), (tuple(turns),))
 
 
-def _repeated(graph: Graph, op: ResizeNearest) -> RowUse | None:
-    """Each row of the input so many times, or None where some come more often than others."""
+def _resized(graph: Graph, op: ResizeNearest | ResizeBilinear) -> RowUse | None:
+    """Each row from one of the input, or from two neighbours."""
     x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    count, height = x.shape[1], y.shape[1]
-    rows = tuple(nearest_indices(count, height, op))
-    if x.is_constant or height % count or rows != tuple(t * count // height for t in range(height)):
+    if x.is_constant:
         return None
-    return RowUse(height, (tuple((row, row + 1) for row in rows),))
+    if isinstance(op, ResizeBilinear):
+        along = interpolation(x.shape[1], y.shape[1], op)
+        reads = tuple((low, high + 1) for low, high in zip(along.low, along.high, strict=True))
+        return RowUse(y.shape[1], (reads,), rows_differ=True)
+    return RowUse(
+        y.shape[1], (tuple((r, r + 1) for r in nearest_indices(x.shape[1], y.shape[1], op)),)
+    )
 
 
 def _aligned(graph: Graph, op: Op) -> RowUse | None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import Concatenation, Op, Pad, ResizeNearest, Split
+from tinyvision.ir.ops import Concatenation, Op, Pad, Split
 from tinyvision.ir.types import Tensor
-from tinyvision.kernels.rows import WINDOWED, row_use, window_along
+from tinyvision.kernels.rows import RESIZED, WINDOWED, row_use, window_along
 
 Span = tuple[int, int]
 """First row or column and the one after the last."""
@@ -26,7 +26,7 @@ def has_tiles(graph: Graph, op: Op) -> bool:
     inputs.
     """
     use = row_use(graph, op)
-    if use is None or use.accumulates or isinstance(op, ResizeNearest):
+    if use is None or use.accumulates or isinstance(op, RESIZED):
         return False
     if isinstance(op, (Concatenation, Split)):
         return op.axis == 3

@@ -15,11 +15,12 @@ from itertools import product
 import numpy as np
 
 from tinyvision.ir.graph import Graph
-from tinyvision.ir.ops import AveragePool2D, Mean, Op, Pad, ResizeNearest
+from tinyvision.ir.ops import AveragePool2D, FullyConnected, Mean, Op, Pad
 from tinyvision.ir.reference import evaluate
+from tinyvision.ir.reference.convolution import dense_of_sums, dense_sums
 from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
-from tinyvision.kernels.rows import RowUse, one_row, row_use, some_rows, window_at
+from tinyvision.kernels.rows import RESIZED, RowUse, one_row, row_use, some_rows, window_at
 from tinyvision.kernels.slices import channel_slice, spans
 from tinyvision.kernels.tiles import COLUMNS, ROWS, Span, restricted, spans_read
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
@@ -199,23 +200,43 @@ class _Stream:
         if use.is_aligned:
             first, end = use.block(turn)
             graph, op = some_rows(graph, op, end - first)
-        elif isinstance(op, (Pad, ResizeNearest)):
+        elif isinstance(op, Pad):
             graph, op = one_row(graph, op)
+        elif isinstance(op, RESIZED):
+            return self._resized(graph, op, use, turn, values)
         else:
             assert rows is not None
             graph, op = window_at(graph, op, turn, rows[turn])
         return evaluate(graph, op, [value for value in values if value is not None])
 
+    def _resized(
+        self, graph: Graph, op: Op, use: RowUse, turn: int, values: Sequence[Array | None]
+    ) -> tuple[Array, ...]:
+        """A row of the operator on an input of which all other rows are garbage."""
+        x, (rows,) = graph.tensor(op.inputs[0]), use.reads
+        assert rows is not None and values[0] is not None
+        whole = self.memory.garbage(x.size_bytes).view(x.dtype.numpy).reshape(x.shape)
+        whole[:, slice(*rows[turn])] = values[0]
+        (result,) = evaluate(graph, op, [whole])
+        return (result[:, turn : turn + 1],)
+
     def _add_up(self, step: Step, op: Op, use: RowUse, turn: int, row: Array | None) -> None:
-        assert isinstance(op, (Mean, AveragePool2D)) and row is not None
+        assert isinstance(op, (Mean, AveragePool2D, FullyConnected)) and row is not None
         buffer = self.plan.buffers[step.sums]
         sums = self.memory.read_as(buffer, np.dtype(np.int32)) if turn else np.int32(0)
-        along = (1,) if isinstance(op, Mean) and op.axes == (1,) else (1, 2)
-        sums = sums + row.astype(np.int32).sum(axis=along, dtype=np.int32).reshape(-1)
+        if isinstance(op, FullyConnected):
+            sums = sums + dense_sums(self.graph, op, row, turn)
+        else:
+            along = (1,) if isinstance(op, Mean) and op.axes == (1,) else (1, 2)
+            sums = sums + row.astype(np.int32).sum(axis=along, dtype=np.int32).reshape(-1)
         self.memory.write(buffer, sums)
-        if turn == use.turns - 1:
+        if turn < use.turns - 1:
+            return
+        if isinstance(op, FullyConnected):
+            result = dense_of_sums(self.graph, op, sums)
+        else:
             result = mean_of_sums(self.graph, op, sums)
-            self.memory.write(self.plan.buffers[op.outputs[0]], result)
+        self.memory.write(self.plan.buffers[op.outputs[0]], result)
 
 
 class _Memory:
@@ -224,9 +245,9 @@ class _Memory:
     def __init__(self, plan: Plan, seed: int) -> None:
         self._plan = plan
         self._random = np.random.default_rng(seed)
-        self._banks = {bank.name: self._garbage(bank.used_bytes) for bank in plan.banks}
+        self._banks = {bank.name: self.garbage(bank.used_bytes) for bank in plan.banks}
 
-    def _garbage(self, count: int) -> Array:
+    def garbage(self, count: int) -> Array:
         return self._random.integers(0, 256, count, dtype=np.uint8)
 
     def _bytes(self, buffer: Buffer) -> Array:
@@ -297,7 +318,7 @@ class _Memory:
 
     def fill(self, buffer: Buffer) -> None:
         """Writes garbage over ``buffer``."""
-        self._bytes(buffer)[:] = self._garbage(buffer.size_bytes)
+        self._bytes(buffer)[:] = self.garbage(buffer.size_bytes)
 
     def poison(self, step: int) -> None:
         """Writes garbage over all that need not be kept once ``step`` is done."""
@@ -310,4 +331,4 @@ class _Memory:
                     and (buffer.last_step > step or buffer.last_step == len(self._plan.steps))
                 ):
                     kept[buffer.offset : buffer.end] = True
-            bank[~kept] = self._garbage(int(np.count_nonzero(~kept)))
+            bank[~kept] = self.garbage(int(np.count_nonzero(~kept)))

@@ -16,16 +16,15 @@ from tinyvision.kernels.kernel import Kernel
 def build_nearest(graph: Graph, op: Op, kernel: Kernel) -> Instance:
     assert isinstance(op, ResizeNearest)
     (x,), (y,) = graph.input_tensors(op), graph.output_tensors(op)
-    rows = nearest_indices(x.shape[1], y.shape[1], op)
     columns = nearest_indices(x.shape[2], y.shape[2], op)
     return Instance(
         args=(
             operand(x, "input"),
             TensorArg(y.name),
-            ConstArg("rows", np.array(rows, np.uint16)),
+            row_table(graph, op),
             ConstArg("columns", np.array(columns, np.uint16)),
         ),
-        context={"type": C_TYPES[x.dtype.value], **_sizes(graph, op)},
+        context={"rows_only": 0, "type": C_TYPES[x.dtype.value], **_sizes(graph, op)},
     )
 
 
@@ -36,11 +35,19 @@ def build_bilinear(graph: Graph, op: Op, kernel: Kernel) -> Instance:
         args=(
             operand(x, "input"),
             TensorArg(y.name),
-            ConstArg("rows", _table(interpolation(x.shape[1], y.shape[1], op))),
+            row_table(graph, op),
             ConstArg("columns", _table(interpolation(x.shape[2], y.shape[2], op))),
         ),
-        context=_sizes(graph, op),
+        context={"rows_only": 0, **_sizes(graph, op)},
     )
+
+
+def row_table(graph: Graph, op: ResizeNearest | ResizeBilinear) -> ConstArg:
+    """From which rows of the input each of the output is made."""
+    (x,), (y,) = graph.input_tensors(op), graph.output_tensors(op)
+    if isinstance(op, ResizeBilinear):
+        return ConstArg("rows", _table(interpolation(x.shape[1], y.shape[1], op)))
+    return ConstArg("rows", np.array(nearest_indices(x.shape[1], y.shape[1], op), np.uint16))
 
 
 def _table(along: Interpolation) -> Array:

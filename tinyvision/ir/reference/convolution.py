@@ -93,6 +93,27 @@ def fully_connected(
     return _finish(rows @ filters.T, bias, params, op.clamp, y)
 
 
+def dense_sums(graph: Graph, op: FullyConnected, row: Array, index: int) -> Array:
+    """What row ``index`` (1, 1, W, C) of the input adds to the sums (channels,) int32 of a dense
+    layer over a whole image (1, H, W, C).
+    """
+    params, weights = conv_requant(graph, op), graph.tensor(op.inputs[1]).data
+    assert weights is not None
+    part = weights[:, index * row.size :][:, : row.size].astype(np.int64)
+    sums = (part - params.weights_zero_point) @ (
+        row.ravel().astype(np.int64) - params.input_zero_point
+    )
+    wrapped: Array = sums.astype(np.int32)
+    return wrapped
+
+
+def dense_of_sums(graph: Graph, op: FullyConnected, sums: Array) -> Array:
+    """The output of a dense layer from those of all rows."""
+    bias = graph.tensor(op.inputs[2]).data
+    assert bias is not None
+    return _finish(sums, bias, conv_requant(graph, op), op.clamp, graph.tensor(op.outputs[0]))
+
+
 def batch_matmul(graph: Graph, op: BatchMatMul, a: Array, b: Array) -> Array:
     params = batch_matmul_params(graph, op)
     left = a.astype(np.float64) - params.a_zero_point
