@@ -31,7 +31,7 @@ from tinyvision.ir.types import QuantParams
 from tinyvision.kernels import choose
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.schedule.assemble import stream_plan
-from tinyvision.schedule.costs import ANY, TABLE, Work, key, work
+from tinyvision.schedule.costs import ANY, TABLE, Work, key, refill, work
 from tinyvision.schedule.plan import Plan
 from tinyvision.schedule.problem import build_problem
 from tinyvision.schedule.row_jobs import ROWS, row_problem
@@ -43,8 +43,13 @@ from tinyvision.target import Board, load_board
 BOARDS = ("stm32g0", "stm32l4", "stm32h7", "stm32u5", "qemu-m55")
 LAYERS = 44
 WEIGHTS = 9_000
+WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
 LEAST, LEAST_OF_VARIANT = 4, 10
 """Layers to fit to; a variant with fewer has its template's coefficients."""
+RECTIFIED = 0.7
+"""As often outputs of layers with weights begin at their zero point, as those of a ReLU do: that
+takes less.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Sample:
     kernel: Kernel
     by_rows: bool
     work: Work
-    cycles: int
+    cycles: float
 
 
 class Network:
@@ -63,7 +68,7 @@ class Network:
     def __init__(self, rng: np.random.Generator, name: str, square: bool) -> None:
         self.rng, self.net = rng, Builder(name, seed=int(rng.integers(1 << 30)))
         self.square = square
-        height, width = (int(n) for n in rng.integers(10, 33, 2))
+        height, width = int(rng.integers(10, 33)), int(rng.integers(10, 65))
         x = self.net.input(1, height, width, int(rng.integers(1, 5)))
         for count in (3, 12, 14, LAYERS - 32):
             for _ in range(count):
@@ -129,6 +134,11 @@ class Network:
         self.net._op(ops.AveragePool2D, (x,), (1, 1, 1, shape[3]), **whole)
 
     def graph(self) -> Graph:
+        tensors = self.net.tensors
+        for op in self.net.ops:
+            if isinstance(op, WEIGHTED) and self.rng.random() < RECTIFIED:
+                (y,) = op.outputs
+                tensors[y] = replace(tensors[y], quant=QuantParams((0.05,), (-128,)))
         return self.net.graph(self.net.ops[-1].outputs[0])
 
 
@@ -139,7 +149,7 @@ def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan | 
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
     )
-    rows = row_problem(graph, problem, choose.candidates, board.core)
+    rows = row_problem(graph, problem, choose.candidates, board)
 
     def draw(kernels):
         return (kernels[int(rng.integers(len(kernels)))],)
@@ -167,12 +177,13 @@ def measure(graph: Graph, plan: Plan, board: Board) -> list[Sample]:
         compiled = Compiled(Model(Path(graph.name), b"", graph), graph, plan, board)
         where = api.Where(virtual=True)
         _, profile = api.profile(compiled, board, where=where, out=Path(folder))
-    by_name = {op.name: op for op in graph.ops}
+    by_name, waits = {op.name: op for op in graph.ops}, refill(board)
     samples = []
     for step, segment, layer in zip(plan.steps, plan.segments, profile.layers, strict=True):
         if by_name[step.op].kind != "Reshape":
             amount = work(graph, by_name[step.op], step.rows if segment.is_stream else 0)
-            samples.append(Sample(step.kernel, segment.is_stream, amount, layer.cycles))
+            waited = min(waits.of_kernel(step.kernel, amount), 0.75 * layer.cycles)
+            samples.append(Sample(step.kernel, segment.is_stream, amount, layer.cycles - waited))
     return samples
 
 
@@ -197,7 +208,7 @@ def calibrate(board: Board, networks: int, seed: int = 1) -> dict[str, object]:
     for number in range(networks):
         plan = None
         while plan is None:
-            graph = Network(rng, f"costs{number}", number % 3 == 1).graph()
+            graph = Network(rng, f"costs{number}", number % 2 == 1).graph()
             plan = random_plan(graph, board, rng)
         samples += measure(graph, plan, board)
         print(f"{board.name}: {len(samples)} layers", flush=True)

@@ -83,6 +83,27 @@ def test_several_rows_in_a_turn() -> None:
             np.testing.assert_array_equal(program.push(inputs, index, 3), want)
 
 
+@pytest.mark.parametrize("variant", ["conv2d_winograd_4x4", "conv2d_winograd_4x8"])
+def test_tiles_of_four_rows(variant: str) -> None:
+    """Rows of fewer tiles than lanes and more, cut off below and at the right; padding and none."""
+    board = replace(load_board("host"), core=CORES["cortex-m4"])
+    rng = np.random.default_rng(7)
+    models = []
+    for number, (height, width) in enumerate(((9, 19), (8, 21), (14, 40), (7, 17))):
+        net = Builder(f"tiles{number}", seed=number)
+        x = net.conv(net.conv(net.input(1, height, width, 4), 8, 3), 5, 3)
+        graph = net.graph(net.conv(x, 4, 3, 2))
+        models.append(model(graph, streams_plan(graph, board, [3], 4, number % 2 == 1, variant)))
+        assert [step.kernel.variant for step in models[-1].plan.steps[:2]] == [variant] * 2
+    with HostProgram(models, optimize="-O0", sanitize=True) as program:
+        for index, entry in enumerate(models):
+            inputs = random_inputs(entry.graph, rng)
+            want = reference.run(entry.graph, inputs)
+            np.testing.assert_array_equal(program.run(inputs, index), want)
+            if entry.plan.rows_arrive:
+                np.testing.assert_array_equal(program.push(inputs, index, 3), want)
+
+
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
 def test_random_blocks_in_slices(core: str) -> None:
     board = replace(load_board("host"), core=CORES[core])

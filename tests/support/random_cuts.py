@@ -26,15 +26,18 @@ def streams_plan(
     ends: Sequence[int],
     rows: int = 1,
     rows_arrive: bool = False,
-    thrifty: bool = False,
+    variant: str = "",
 ) -> Plan:
     """A stream up to each of the operators ``ends``, so many rows in a turn, with the fastest
-    kernels, or those of the least scratch.
+    kernels, of those called ``variant`` where an operator has some.
     """
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
     )
-    found = row_problem(graph, problem, choose.candidates, board.core)
+    found = row_problem(graph, problem, choose.candidates, board)
+    for kernels in found.kernels.values():
+        for job, known in kernels.items():
+            kernels[job] = tuple(k for k in known if k.variant == variant) or known
     search = Search(problem, found, range(len(graph.ops)), rows_arrive)
     most = sum(bank.size_bytes for bank in board.banks)
     parts = tuple(
@@ -42,7 +45,7 @@ def streams_plan(
         for first, end in pairwise((0, *ends))
     )
     capacities = [bank.size_bytes for bank in board.banks]
-    placed = place_cut(search, Cut(parts, most, 0.0), capacities, 0 if thrifty else most)
+    placed = place_cut(search, Cut(parts, most, 0.0), capacities, most)
     assert placed is not None
     return stream_plan(graph, board, placed, 0, None)
 
@@ -61,7 +64,7 @@ def random_cut_plan(
     problem = build_problem(
         graph, lambda op: choose.candidates(graph, op, board.core), lambda op: macs(graph, op)
     )
-    rows = row_problem(graph, problem, choose.candidates, board.core, recompute)
+    rows = row_problem(graph, problem, choose.candidates, board, recompute)
     search = Search(problem, rows, range(len(graph.ops)), rows_arrive)
     ranges: list[Range] = []
     first = 0

@@ -43,8 +43,22 @@ def test_several_rows_in_a_turn(rows: int) -> None:
     check_on_arm(graph, plan, "cortex-m7")
 
 
-@pytest.mark.parametrize("thrifty", [False, True])
-def test_pointwise_rows_that_fill_no_block(thrifty: bool) -> None:
+@pytest.mark.parametrize(
+    ("core", "variant"),
+    [("cortex-m4", "conv2d_winograd_4x4"), ("cortex-m7", "conv2d_winograd_4x8_dual")],
+)
+def test_tiles_of_four_rows(core: str, variant: str) -> None:
+    board = replace(load_board("host"), core=CORES[core])
+    for number, width in enumerate((18, 40)):
+        net = Builder(f"tiles{number}", seed=number)
+        graph = net.graph(net.conv(net.conv(net.input(1, 9, width, 4), 8, 3), 6, 3))
+        plan = streams_plan(graph, board, [2], 4, variant=variant)
+        assert [step.kernel.variant for step in plan.steps] == [variant] * 2
+        check_on_arm(graph, plan, core)
+
+
+@pytest.mark.parametrize("variant", ["conv2d_1x1_dsp_dual", "conv2d_1x1_dsp_x2_dual"])
+def test_pointwise_rows_that_fill_no_block(variant: str) -> None:
     """One to three pixels beside blocks of four or two; pairs of inputs odd and even in number, one
     and too many for a loop's single round.
     """
@@ -52,8 +66,8 @@ def test_pointwise_rows_that_fill_no_block(thrifty: bool) -> None:
     for width, depth in product((1, 6, 7), (2, 22, 36, 66, 134)):
         net = Builder(f"pointwise{width}_{depth}", seed=depth)
         graph = net.graph(net.conv(net.conv(net.input(1, 3, width, depth), 8), 6))
-        plan = streams_plan(graph, board, [2], 1, thrifty=thrifty)
-        assert ("_x2" in plan.steps[0].kernel.variant) == thrifty
+        plan = streams_plan(graph, board, [2], 1, variant=variant)
+        assert [step.kernel.variant for step in plan.steps] == [variant] * 2
         check_on_arm(graph, plan, "cortex-m7")
 
 

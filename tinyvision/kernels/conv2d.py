@@ -83,6 +83,7 @@ def _simd(shape: Window, core: Core, pixels: int, kind: str = "") -> Kernel:
         flash_bytes=simd_stream_bytes(shape),
         overlap=(block_lead(shape, pixels), None, None),
         by_rows=not copied,
+        pixels=0 if copied else pixels,
     )
 
 

@@ -20,7 +20,8 @@ class Kernel:
     (1: every larger difference is); ``may_share`` is the rule. ``by_rows``: the template has a
     row function that a stream can call, as far as the operator has rows. ``shares``: not a
     template whose code each layer has for itself while others of the operator could share theirs.
-    ``rows``: 0, or how many the row function computes in a call.
+    ``rows``: 0, or how many the row function computes in a call. ``pixels``: how many of the output
+    it computes each time it goes through its constants; 0: all that a call does.
     """
 
     template: str
@@ -32,6 +33,7 @@ class Kernel:
     by_rows: bool = True
     shares: bool = True
     rows: int = 0
+    pixels: int = 0
 
     def may_share(self, index: int, difference: int) -> bool:
         """Whether the output may share memory with input ``index`` where ``input.offset -

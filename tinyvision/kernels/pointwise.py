@@ -126,6 +126,7 @@ def _kernel(shape: Window, core: Core, kind: str = "") -> Kernel:
         overlap=(block_lead(shape, block), None, None),
         by_rows=not kind.endswith(IN_RAM),
         shares=QUADS not in kind,
+        pixels=0 if copied else block,
     )
 
 

@@ -11,7 +11,7 @@ the rest is a right shift, exact while that many times an output fits into 32 bi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -139,31 +139,52 @@ class Tiling:
 def candidates(graph: Graph, op: Conv2D, core: Core) -> tuple[Kernel, ...]:
     """Larger tiles first, of those more at once first."""
     shape = window(graph, op)
-    if core.mve or not (core.dsp and has_tiles(shape) and requantization(graph, op).fast):
-        return ()
+    return tuple(
+        _kernel(graph, op, core, tiling)
+        for transform in _exact(graph, op, core)
+        for block in (2 * LANES, LANES)
+        if (tiling := Tiling(transform, block, shape)).tiles > LANES or block == LANES
+    )
+
+
+def of_a_turn(graph: Graph, op: Conv2D, core: Core, rows: int) -> tuple[Kernel, ...]:
+    """Those that compute as many rows at once as the larger tiles have, from pointers to the rows
+    under them.
+    """
+    shape = window(graph, op)
+    return tuple(
+        replace(_kernel(graph, op, core, tiling), by_rows=True, rows=rows)
+        for transform in _exact(graph, op, core)
+        for block in (2 * LANES, LANES)
+        if transform is FOUR and rows == transform.size
+        if (tiling := Tiling(transform, block, shape)).across > LANES or block == LANES
+    )
+
+
+def _exact(graph: Graph, op: Conv2D, core: Core) -> list[Transform]:
+    """Those that apply, larger ones first."""
+    tiles = core.dsp and not core.mve and has_tiles(window(graph, op))
+    if not tiles or not requantization(graph, op).fast:
+        return []
+    weights = graph.tensor(op.inputs[1]).data
+    assert weights is not None
+    return [transform for transform in (FOUR, TWO) if is_exact(weights, transform)]
+
+
+def _kernel(graph: Graph, op: Conv2D, core: Core, tiling: Tiling) -> Kernel:
     weights = graph.tensor(op.inputs[1]).data
     assert weights is not None
     suffix = "_dual" if core.dual else ""
-    kernels = []
-    for transform in (FOUR, TWO):
-        if not is_exact(weights, transform):
-            continue
-        for block in (2 * LANES, LANES):
-            tiling = Tiling(transform, block, shape)
-            if block > LANES and tiling.tiles <= LANES:
-                continue
-            kernels.append(
-                Kernel(
-                    TEMPLATE,
-                    f"{TEMPLATE}_{transform.size}x{block}{suffix}",
-                    scratch_bytes=tiling.inputs_bytes + tiling.sums_bytes,
-                    flash_bytes=packed_weights(weights, transform, core.dual).nbytes
-                    + 16 * shape.channels,
-                    overlap=(tiling.lead(), None, None),
-                    by_rows=False,
-                )
-            )
-    return tuple(kernels)
+    return Kernel(
+        TEMPLATE,
+        f"{TEMPLATE}_{tiling.transform.size}x{tiling.block}{suffix}",
+        scratch_bytes=tiling.inputs_bytes + tiling.sums_bytes,
+        flash_bytes=packed_weights(weights, tiling.transform, core.dual).nbytes
+        + 16 * tiling.shape.channels,
+        overlap=(tiling.lead(), None, None),
+        by_rows=False,
+        pixels=tiling.block * tiling.transform.size**2,
+    )
 
 
 def tiling_of(shape: Window, variant: str) -> Tiling:

@@ -96,6 +96,7 @@ def candidates(graph: Graph, op: Conv2D, core: Core) -> tuple[Kernel, ...]:
             flash_bytes=packed_weights(weights, tiling.transform, core.dual).nbytes
             + 16 * shape.channels,
             overlap=(block_lead(shape, tiling.block * tiling.transform.size), None, None),
+            pixels=tiling.block * tiling.transform.size,
         )
         for tiling in sorted(useful, key=lambda t: (t.products, -t.block))
     )

@@ -44,7 +44,9 @@ class Work:
     """What there is to do: multiplications, those of them for pixels that fill no block of four
     (the last of a row), those for pixels that the last sixteen of a row are short of (which four
     tiles of Winograd's filtering compute all the same), elements to write and (largest of the
-    inputs) to read, output rows (turns, where rows are added up), calls.
+    inputs) to read, output rows (turns, where rows are added up), calls. ``height`` and ``width``
+    are those of the output, of which a call computes ``together`` rows, unless its kernel says how
+    many.
     """
 
     macs: float
@@ -54,6 +56,15 @@ class Work:
     inputs: float
     rows: float
     calls: float = 1.0
+    height: int = 1
+    width: int = 1
+    together: int = 1
+
+    def passes(self, kernel: Kernel) -> int:
+        """How often ``kernel`` goes through its constants."""
+        together = kernel.rows or self.together
+        pixels = together * self.width
+        return -(-self.height // together) * -(-pixels // (kernel.pixels or pixels))
 
     @property
     def amounts(self) -> tuple[float, ...]:
@@ -62,14 +73,15 @@ class Work:
 
     def times(self, factor: float, calls: float) -> Work:
         """All of it ``factor`` times, every row in so many ``calls``."""
-        return Work(
-            factor * self.macs,
-            factor * self.tail_macs,
-            factor * self.spare_macs,
-            factor * self.outputs,
-            factor * calls * self.inputs,
-            factor * calls * self.rows,
-            calls,
+        return replace(
+            self,
+            macs=factor * self.macs,
+            tail_macs=factor * self.tail_macs,
+            spare_macs=factor * self.spare_macs,
+            outputs=factor * self.outputs,
+            inputs=factor * calls * self.inputs,
+            rows=factor * calls * self.rows,
+            calls=calls,
         )
 
 
@@ -79,13 +91,14 @@ def work(graph: Graph, op: Op, by_rows: int) -> Work:
     largest = max((x.elements for x in graph.input_tensors(op) if not x.is_constant), default=0)
     use = row_use(graph, op)
     count, shape = macs(graph, op), outputs[0].shape
-    pixels = shape[2] if len(shape) == 4 else 1
+    height, width = shape[1:3] if len(shape) == 4 else (1, 1)
     turns = use.turns if use is not None else 1
+    together, pixels = 1 if by_rows else height, width
     if isinstance(op, Conv2D) and not by_rows and window(graph, op).is_pointwise:
-        pixels *= shape[1]
+        pixels *= height
     if use is not None and by_rows > 1 and use.is_aligned:
-        turns = use.several(by_rows).turns
-        pixels *= min(by_rows, shape[1])
+        turns, together = use.several(by_rows).turns, min(by_rows, height)
+        pixels *= together
     return Work(
         count,
         count * (pixels % BLOCK_PIXELS) / pixels,
@@ -93,14 +106,50 @@ def work(graph: Graph, op: Op, by_rows: int) -> Work:
         sum(y.elements for y in outputs),
         largest,
         turns,
+        height=height,
+        width=width,
+        together=together,
     )
 
 
 @dataclass(frozen=True)
+class Refill:
+    """What constants cost that do not stay in a board's level-one data cache: those of a kernel
+    that are larger than it come again each time it goes through them, those of a stream with more
+    than fits for every turn.
+    """
+
+    cache_bytes: int
+    cycles_per_byte: float
+
+    def of_kernel(self, kernel: Kernel, amount: Work) -> float:
+        """Cycles that ``kernel`` waits for constants by itself."""
+        if kernel.flash_bytes <= self.cache_bytes:
+            return 0.0
+        return self.cycles_per_byte * kernel.flash_bytes * amount.passes(kernel)
+
+    def of_turns(self, kernel: Kernel, turns: int) -> float:
+        """Besides those, cycles for ``turns`` of a stream of which ``exceeds`` is true."""
+        if kernel.flash_bytes > self.cache_bytes:
+            return 0.0
+        return self.cycles_per_byte * kernel.flash_bytes * turns
+
+    def exceeds(self, constant_bytes: int) -> bool:
+        """Whether a stream of that many bytes of constants loads them again for every turn."""
+        return constant_bytes > self.cache_bytes
+
+
+FREE = Refill(0, 0.0)
+
+
+@dataclass(frozen=True)
 class Costs:
-    """``coefficients``: for each kernel (see ``key``) the cycles of each of ``Work.amounts``."""
+    """``coefficients``: for each kernel (see ``key``) the cycles of each of ``Work.amounts``;
+    ``loads``: what comes on top on a board.
+    """
 
     coefficients: Mapping[str, tuple[float, ...]]
+    loads: Refill = FREE
 
     def cycles(self, kernel: Kernel, amount: Work, by_rows: bool = False) -> float:
         """``by_rows``: in a stream, turns included. A kernel that is not in the table costs what
@@ -109,7 +158,8 @@ class Costs:
         found = self.coefficients.get(key(kernel.variant, by_rows))
         found = found or self.coefficients.get(key(kernel.template, by_rows))
         found = found or self.coefficients.get(key(ANY, by_rows), ROUGHLY)
-        return sum(c * n for c, n in zip(found, amount.amounts, strict=True))
+        waits = self.loads.of_kernel(kernel, amount)
+        return waits + sum(c * n for c, n in zip(found, amount.amounts, strict=True))
 
 
 def key(variant: str, by_rows: bool) -> str:
@@ -130,37 +180,26 @@ def load_costs(core: Core) -> Costs:
     return Costs({name: tuple(entry["cycles"]) for name, entry in kernels.items()})
 
 
-@dataclass(frozen=True)
-class Refill:
-    """What constants cost that do not stay in a board's level-one data cache from one row to the
-    next: a stream whose constants are larger than the cache loads all of them for every row.
-    """
-
-    cache_bytes: int
-    cycles_per_byte: float
-
-    def cycles(self, constant_bytes: int, row_bytes: int) -> float:
-        """``constant_bytes`` are a stream's in all; ``row_bytes``: for each step those it loads for
-        a row times its rows, added up.
-        """
-        return self.cycles_per_byte * row_bytes if constant_bytes > self.cache_bytes else 0.0
-
-
 def refill(board: Board) -> Refill:
     """That of ``board``: free where it has no such cache, because kernels' costs have the flash's
     waits in them then.
     """
     timing = board.timing
     if timing is None or timing.data_cache is None or not timing.flash.line_fill:
-        return Refill(0, 0.0)
+        return FREE
     flash, cache = timing.flash, timing.data_cache
     cycles = max(flash.line_fill, flash.line_busy)
     return Refill(cache.size_bytes, cycles / cache.line_bytes)
 
 
+def costs_on(board: Board) -> Costs:
+    """Those of the board's core, with its cache."""
+    return replace(load_costs(board.core), loads=refill(board))
+
+
 @dataclass(frozen=True)
 class Pricing:
-    """What the operators of one graph take on one core."""
+    """What the operators of one graph take on one board."""
 
     costs: Costs
     works: tuple[Mapping[int, Work], ...]
@@ -178,15 +217,15 @@ class Pricing:
         return cycles + self.costs.cycles(reading, after, True) + COPY_CYCLES * after.outputs
 
 
-def price_list(graph: Graph, core: Core, rows: tuple[int, ...]) -> Pricing:
+def price_list(graph: Graph, board: Board, rows: tuple[int, ...]) -> Pricing:
     """For each of ``rows`` in a turn, and as a whole."""
     works = tuple({count: work(graph, op, count) for count in (0, *rows)} for op in graph.ops)
-    return Pricing(load_costs(core), works)
+    return Pricing(costs_on(board), works)
 
 
 def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
     """Cycles of each step of ``plan``, which is of ``graph``, on ``board``."""
-    costs, loads = load_costs(board.core), refill(board)
+    costs = costs_on(board)
     ops = {op.name: op for op in graph.ops}
     cycles = []
     for index, step in enumerate(plan.steps):
@@ -205,11 +244,10 @@ def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
             more = COPY_CYCLES * amount.outputs if plan.expander_of(step) else 0.0
         if segment.is_stream:
             together = plan.steps[segment.first_step : segment.last_step + 1]
-            again = (
-                amount.rows if step.channels else segment.turns.count(index - segment.first_step)
-            )
-            loaded = round(again * step.kernel.flash_bytes)
-            more += loads.cycles(sum(s.kernel.flash_bytes for s in together), loaded)
+            if costs.loads.exceeds(sum(s.kernel.flash_bytes for s in together)):
+                turns = segment.turns.count(index - segment.first_step)
+                again = round(amount.rows) if step.channels else turns
+                more += costs.loads.of_turns(step.kernel, again)
         cycles.append(costs.cycles(step.kernel, amount, by_rows) + more)
     return tuple(cycles)
 

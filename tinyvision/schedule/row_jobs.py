@@ -7,7 +7,7 @@ from math import prod
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, DepthwiseConv2D, Op, Pad
-from tinyvision.kernels import choose, depthwise
+from tinyvision.kernels import choose, depthwise, winograd
 from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
 from tinyvision.kernels.rows import WINDOWED, RowUse, row_use, some_rows
@@ -15,6 +15,7 @@ from tinyvision.schedule.costs import Pricing, price_list
 from tinyvision.schedule.interleave import RowJob, Stage
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.slicing import Sliced, slicings
+from tinyvision.target.board import Board
 from tinyvision.target.core import Core
 
 ROWS = (1, 2, 4)
@@ -40,12 +41,13 @@ def row_problem(
     graph: Graph,
     problem: Problem,
     candidates: CandidatesOf,
-    core: Core,
+    board: Board,
     recompute: bool = False,
 ) -> RowProblem:
     """``problem`` is ``graph``'s; ``candidates`` must know the kernels of operators on one row.
     ``recompute``: also find which jobs can compute their input themselves.
     """
+    core = board.core
     views = tuple(_view(graph, names[0]) for names in problem.members)
     stages: dict[int, dict[int, RowJob]] = {rows: {} for rows in ROWS}
     kernels: dict[int, dict[int, tuple[Kernel, ...]]] = {rows: {} for rows in ROWS}
@@ -60,6 +62,8 @@ def row_problem(
                 found = row_kernels(graph, op, use, job.kernels, candidates, core)
             elif isinstance(op, DepthwiseConv2D):
                 found = tuple(depthwise.of_a_turn(graph, op, found, use.rows))
+            elif isinstance(op, Conv2D):
+                found = (*winograd.of_a_turn(graph, op, core, use.rows), *found)
             kernels[rows][index] = found
             stage = Stage(use, job.reads, job.writes)
             stages[rows][index] = RowJob(stage, _leads(op, use, found), single)
@@ -70,7 +74,7 @@ def row_problem(
         return tuple(replace(k, flash_bytes=kernels[1][index][0].flash_bytes) for k in found)
 
     sliced = slicings(graph, problem, stages[1], of_slice) if recompute else {}
-    return RowProblem(views, stages, kernels, price_list(graph, core, ROWS), sliced)
+    return RowProblem(views, stages, kernels, price_list(graph, board, ROWS), sliced)
 
 
 def _view(graph: Graph, name: str) -> tuple[int, int]:

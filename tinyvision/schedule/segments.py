@@ -14,13 +14,11 @@ from math import inf
 from operator import itemgetter
 
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.schedule.costs import Refill
 from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import RowProblem
 from tinyvision.schedule.timeline import Range, Timeline
 
-FREE = Refill(0, 0.0)
 Slices = tuple[tuple[int, int], ...]
 """Positions that compute their input themselves, and channels at a time."""
 
@@ -39,7 +37,6 @@ class Cut:
 class Search:
     """The ranges of ``order`` and what each needs. ``rows_arrive``: the network's input comes row
     by row where the first range streams it. Streams may recompute what ``rows.sliced`` lists.
-    ``loads``: what constants cost that a stream loads for every row.
     """
 
     def __init__(
@@ -48,10 +45,9 @@ class Search:
         rows: RowProblem,
         order: Sequence[int],
         rows_arrive: bool,
-        loads: Refill = FREE,
     ) -> None:
         self.problem, self.rows, self.order = problem, rows, tuple(order)
-        self.rows_arrive, self.loads = rows_arrive, loads
+        self.rows_arrive = rows_arrive
         self.lifetimes = problem.lifetimes(order)
         self.by_count = {
             count: {p: stages[job] for p, job in enumerate(order) if job in stages}
@@ -229,78 +225,98 @@ class Search:
         """Those of a step of a stream with so many rows in a turn, fastest first."""
         return self.rows.kernels[rows][self.order[position]]
 
+    def fastest(self, position: int, rows: int, reloads: bool, room_bytes: int) -> Kernel | None:
+        """Of those the one that takes least, as far as is known, with so much room for scratch."""
+        known = self._row_cycles[rows, reloads][position]
+        fitting = [
+            (cycles, index) for index, (cycles, size) in enumerate(known) if size <= room_bytes
+        ]
+        return self.row_kernels(position, rows)[min(fitting)[1]] if fitting else None
+
     # What a range costs
 
     def price(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> float:
         """Cycles that positions ``[first, end)`` take as one stream, estimated, at least."""
+        fastest = self._fastest_row[rows, self.reloads(first, end, rows)]
         more = sum(self.slice_price(position, channels) for position, channels in sliced)
-        more += self.loading(first, end, rows)
-        return more + sum(self._fastest_row[rows][position] for position in range(first, end))
+        return more + sum(fastest[position] for position in range(first, end))
 
     def price_within(
         self, first: int, end: int, sliced: Slices, rows: int, limit_bytes: int
     ) -> float:
-        """The same with the first kernels whose scratch the limit has room for."""
+        """The same with the fastest kernels whose scratch the limit has room for."""
         _, beside = self._stream_needs(first, end, sliced, rows)
         own = {p for position, _ in sliced for p in (position, self.expander[position])}
+        regime = rows, self.reloads(first, end, rows)
         more = 0.0
         for position in set(range(first, end)) - own:
             room = limit_bytes - beside[position]
-            known = self._row_cycles[rows][position]
-            thriftiest = min(known, key=itemgetter(1))
-            cycles, _ = next((k for k in known if k[1] <= room), thriftiest)
-            more += cycles - self._fastest_row[rows][position]
+            known = self._row_cycles[regime][position]
+            thriftiest, _ = min(known, key=itemgetter(1))
+            cycles = min((c for c, scratch in known if scratch <= room), default=thriftiest)
+            more += cycles - self._fastest_row[regime][position]
         return self.price(first, end, sliced, rows) + more
 
-    def loading(self, first: int, end: int, rows: int) -> float:
-        """Cycles that a stream of positions ``[first, end)`` takes to load constants again."""
-        constants, loaded = (known[end] - known[first] for known in self._constants[rows])
-        return self.loads.cycles(constants, loaded)
+    def reloads(self, first: int, end: int, rows: int) -> bool:
+        """Whether a stream of positions ``[first, end)`` loads its constants for every turn."""
+        sizes = self._constants[rows]
+        return self.rows.pricing.costs.loads.exceeds(sizes[end] - sizes[first])
 
     @cached_property
-    def _constants(self) -> dict[int, tuple[list[int], list[int]]]:
-        """For each number of rows bytes of constants of the positions before each, and the same
-        times their turns.
-        """
+    def _constants(self) -> dict[int, list[int]]:
+        """For each number of rows bytes of constants, at least, of the positions before each."""
         found = {}
         for count, stages in self.by_count.items():
-            sizes, loaded = [0], [0]
+            sizes = [0]
             for position in range(len(self.order)):
-                size = turns = 0
-                if position in stages:
-                    size = min(k.flash_bytes for k in self.row_kernels(position, count))
-                    turns = stages[position].stage.use.turns
+                kernels = self.row_kernels(position, count) if position in stages else ()
+                size = min((kernel.flash_bytes for kernel in kernels), default=0)
                 sizes.append(sizes[-1] + size)
-                loaded.append(loaded[-1] + size * turns)
-            found[count] = sizes, loaded
+            found[count] = sizes
         return found
 
     def slice_price(self, position: int, channels: int) -> float:
         """Cycles that it takes more to compute the input of ``position`` anew, in slices."""
         option, expander = self.sliced[position][channels], self.expander[position]
         cycles = min(self.rows.pricing.sliced(option, *pair) for pair in option.kernels)
-        return max(0.0, cycles - self._fastest_row[1][expander] - self._fastest_row[1][position])
+        fastest = self._fastest_row[1, False]
+        return max(0.0, cycles - fastest[expander] - fastest[position])
+
+    def row_price(self, position: int, kernel: Kernel, rows: int, reloads: bool) -> float:
+        """Of a step of a stream; ``reloads``: one that loads its constants for every turn."""
+        cycles = self.rows.pricing.cycles(self.order[position], kernel, rows)
+        return cycles + (self.reloading(position, kernel, rows) if reloads else 0.0)
+
+    def reloading(self, position: int, kernel: Kernel, rows: int) -> float:
+        """What of that are loads for every turn."""
+        turns = self.by_count[rows][position].stage.use.turns
+        return self.rows.pricing.costs.loads.of_turns(kernel, turns)
 
     @cached_property
-    def _row_cycles(self) -> dict[int, dict[int, list[tuple[float, int]]]]:
-        """By the rows of a turn and the position each kernel's cycles and scratch."""
-        cycles = self.rows.pricing.cycles
+    def _row_cycles(self) -> dict[tuple[int, bool], dict[int, list[tuple[float, int]]]]:
+        """By the rows of a turn, whether constants come again for each, and the position: each
+        kernel's cycles and scratch.
+        """
         return {
-            count: {
+            (count, reloads): {
                 position: [
-                    (cycles(self.order[position], kernel, count), align(kernel.scratch_bytes))
+                    (
+                        self.row_price(position, kernel, count, reloads),
+                        align(kernel.scratch_bytes),
+                    )
                     for kernel in self.row_kernels(position, count)
                 ]
                 for position in stages
             }
             for count, stages in self.by_count.items()
+            for reloads in (False, True)
         }
 
     @cached_property
-    def _fastest_row(self) -> dict[int, dict[int, float]]:
+    def _fastest_row(self) -> dict[tuple[int, bool], dict[int, float]]:
         return {
-            count: {position: min(known)[0] for position, known in found.items()}
-            for count, found in self._row_cycles.items()
+            regime: {position: min(known)[0] for position, known in found.items()}
+            for regime, found in self._row_cycles.items()
         }
 
     @cached_property

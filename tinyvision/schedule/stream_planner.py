@@ -24,7 +24,9 @@ always lie best.
 """
 CLOSE = 1.02
 """A peak, or cycles, so many times what is least on paper is looked below no further."""
-TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85)
+ALIKE = 1.01
+"""Of schedules that take up to so many times the cycles of the fastest the smallest is taken."""
+TIGHTER = tuple(0.985**step for step in range(48))
 """The same below a limit, where the cheapest cut that can be placed within it is wanted."""
 TRIAL_EFFORT = 60
 COMPARED = 3
@@ -60,7 +62,7 @@ def stream_schedule(
     if limit_bytes is not None and limit_bytes < least:
         return None
     if limit_bytes is not None:
-        return _within(search, least, limit_bytes, capacities, several=True)
+        return _within(search, least, limit_bytes, capacities)
     cuts = _cuts(search, _above(least), several=False)
     found = [place_cut(search, cut, capacities) for cut in cuts]
     placed = [streamed for streamed in found if streamed is not None]
@@ -76,7 +78,7 @@ def stream_schedule(
         "%d bytes of RAM; on paper %d, any cut %d", best.peak_bytes, best.cut.bound_bytes, least
     )
     budget = best.peak_bytes + best.peak_bytes // SLACK
-    faster = _within(search, least, budget, capacities, several=False)
+    faster = _within(search, least, budget, capacities)
     return faster if faster is not None and faster.peak_bytes <= budget else best
 
 
@@ -85,34 +87,52 @@ def _above(least: int) -> list[int]:
 
 
 def _within(
-    search: Search, least: int, limit_bytes: int, capacities: Sequence[int], several: bool
+    search: Search, least: int, limit_bytes: int, capacities: Sequence[int]
 ) -> Streamed | None:
-    """The fastest of the first schedules found within the limit, cheapest cuts first, those of
-    ``several`` rows in a turn and as many others; a cut with its fastest kernels before the same
-    with thriftier ones. Else the smallest, or None where nothing fits the banks.
+    """About the fastest of the first schedules found within the limit, cheapest cuts first, those
+    of several rows in a turn and as many others. Else the smallest, or None where nothing fits
+    the banks.
     """
     bounds = [bound for f in TIGHTER if (bound := int(limit_bytes * f)) > least]
-    kinds = [_cuts(search, bounds + _above(least), several=False)]
-    if several:
-        kinds.append(_cuts(search, bounds, several=True))
+    kinds = (
+        _cuts(search, bounds + _above(least), several=False),
+        _cuts(search, bounds, several=True),
+    )
     within: list[Streamed] = []
     beyond: list[Streamed] = []
     for cuts in kinds:
         fitting: list[Streamed] = []
         for cut in cuts:
-            for speed_bytes in (limit_bytes, *bounds, 0):
-                found = place_cut(search, cut, capacities, speed_bytes)
-                if found is not None and found.peak_bytes <= limit_bytes:
-                    fitting.append(found)
-                    break
+            found = _fastest(search, cut, capacities, limit_bytes, bounds)
+            if found is None or found.peak_bytes > limit_bytes:
                 beyond += [found] if found is not None else []
-            else:
                 continue
-            if len(fitting) == COMPARED or _is_cheap(search, fitting[-1]):
+            fitting.append(found)
+            if len(fitting) == COMPARED or _is_cheap(search, found):
                 break
         within += fitting
-    smallest = min(beyond, key=lambda found: found.peak_bytes, default=None)
-    return min(within, key=lambda found: cycles(search, found), default=smallest)
+    if not within:
+        return min(beyond, key=lambda found: found.peak_bytes, default=None)
+    fastest = min(cycles(search, found) for found in within)
+    alike = [found for found in within if cycles(search, found) <= ALIKE * fastest]
+    return min(alike, key=lambda found: found.peak_bytes)
+
+
+def _fastest(
+    search: Search, cut: Cut, capacities: Sequence[int], limit_bytes: int, bounds: Sequence[int]
+) -> Streamed | None:
+    """``cut`` with the fastest kernels with which it stays within the limit, as far as ``bounds``
+    on what is in use at one time find them; with the thriftiest where none do, and where those do
+    not either.
+    """
+    thriftiest = place_cut(search, cut, capacities)
+    if thriftiest is None or thriftiest.peak_bytes > limit_bytes:
+        return thriftiest
+    for speed_bytes in bounds:
+        found = place_cut(search, cut, capacities, speed_bytes)
+        if found is not None and found.peak_bytes <= limit_bytes:
+            return found
+    return thriftiest
 
 
 def _is_cheap(search: Search, streamed: Streamed) -> bool:
@@ -124,19 +144,24 @@ def _is_cheap(search: Search, streamed: Streamed) -> bool:
 
 def cycles(search: Search, streamed: Streamed) -> float:
     """Estimated, with the kernels chosen; ``Cut.price`` is of the fastest there are."""
-    pricing, order = search.rows.pricing, search.order
+    pricing, order, kernels = search.rows.pricing, search.order, streamed.kernels
     sliced = streamed.timeline.sliced
     total = 0.0
     for part in streamed.cut.ranges:
-        silent = {search.expander[position] for position, _ in part.sliced}
+        if not part.stream:
+            for position in range(part.first, part.end):
+                total += pricing.cycles(order[position], kernels[position], 0)
+            continue
+        reloads = search.reloads(part.first, part.end, part.rows)
+        channels = {p for position, _ in part.sliced for p in (position, search.expander[position])}
         for position in range(part.first, part.end):
-            kernel = streamed.kernels[position]
-            if position in sliced:
-                expanding = streamed.kernels[search.expander[position]]
-                total += pricing.sliced(sliced[position], expanding, kernel)
-            elif position not in silent:
-                total += pricing.cycles(order[position], kernel, part.rows if part.stream else 0)
-        total += search.loading(part.first, part.end, part.rows) if part.stream else 0.0
+            if position not in channels:
+                total += search.row_price(position, kernels[position], part.rows, reloads)
+            elif reloads:
+                total += search.reloading(position, kernels[position], part.rows)
+        for position, _ in part.sliced:
+            expanding = kernels[search.expander[position]]
+            total += pricing.sliced(sliced[position], expanding, kernels[position])
     return total
 
 
@@ -230,7 +255,11 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
     found: dict[int, Kernel] = {}
     if timeline.load_bytes() > bound_bytes:
         return found
-    counts = {p: part.rows for part in timeline.ranges for p in range(*part.span)}
+    regimes = {
+        position: (part.rows, search.reloads(part.first, part.end, part.rows))
+        for part in timeline.ranges
+        for position in range(*part.span)
+    }
     for position, peak in timeline.turn_peaks().items():
         beside = peak - align(timeline.scratch_bytes(position))
         if (option := timeline.sliced.get(position)) is not None:
@@ -239,8 +268,7 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
                     found[search.expander[position]], found[position] = pair
                     break
             continue
-        for kernel in search.row_kernels(position, counts[position]):
-            if beside + align(kernel.scratch_bytes) <= bound_bytes:
-                found[position] = kernel
-                break
+        kernel = search.fastest(position, *regimes[position], bound_bytes - beside)
+        if kernel is not None:
+            found[position] = kernel
     return found

@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from tinyvision.ir.graph import Graph
 from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.schedule.assemble import stream_plan
-from tinyvision.schedule.costs import refill
 from tinyvision.schedule.order import find_order
 from tinyvision.schedule.plan import Plan
 from tinyvision.schedule.problem import Problem
@@ -62,9 +61,8 @@ class StreamPlans:
 
     @lru_cache  # noqa: B019
     def _search(self, rows_arrive: bool, recompute: bool) -> Search:
-        core = self.board.core
-        rows = row_problem(self.graph, self.problem, self.candidates, core, recompute)
-        return Search(self.problem, rows, self._order, rows_arrive, refill(self.board))
+        rows = row_problem(self.graph, self.problem, self.candidates, self.board, recompute)
+        return Search(self.problem, rows, self._order, rows_arrive)
 
     @cached_property
     def _order(self) -> tuple[int, ...]:
