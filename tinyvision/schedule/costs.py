@@ -35,6 +35,10 @@ ROUGHLY = (1.0, 0.0, 0.0, 8.0, 1.0, 300.0, 100.0)
 """Those where there is no table to speak of."""
 FOUR_TILES = 16
 """Pixels of a row that four tiles of Winograd's filtering have (``kernels.winograd_rows``)."""
+DOUBT = 1.05
+"""Schedules are compared as if rows took so much longer: where memory does not ask for a stream,
+one has to be faster by more than estimates are off.
+"""
 COPY_CYCLES = 1.5
 """For each byte of a slice that is put into its row."""
 
@@ -199,7 +203,7 @@ def costs_on(board: Board) -> Costs:
 
 @dataclass(frozen=True)
 class Pricing:
-    """What the operators of one graph take on one board."""
+    """What the operators of one graph take on one board, to choose schedules by."""
 
     costs: Costs
     works: tuple[Mapping[int, Work], ...]
@@ -207,14 +211,17 @@ class Pricing:
 
     def cycles(self, index: int, kernel: Kernel, rows: int) -> float:
         """As a whole (0) or row by row, so many in a turn."""
-        return self.costs.cycles(kernel, self.works[index][rows], rows > 0)
+        return (DOUBT if rows else 1.0) * self.costs.cycles(
+            kernel, self.works[index][rows], rows > 0
+        )
 
     def sliced(self, found: Sliced, expanding: Kernel, reading: Kernel) -> float:
         """Of a job of a stream that computes its input itself, both kernels."""
         before = self.works[found.expander][1].times(found.factor, found.slices)
         after = self.works[found.reader][1].times(1.0, found.slices)
         cycles = self.costs.cycles(expanding, before, True)
-        return cycles + self.costs.cycles(reading, after, True) + COPY_CYCLES * after.outputs
+        cycles += self.costs.cycles(reading, after, True) + COPY_CYCLES * after.outputs
+        return DOUBT * cycles
 
 
 def price_list(graph: Graph, board: Board, rows: tuple[int, ...]) -> Pricing:
