@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -28,6 +29,17 @@ MODELS = Path(__file__).parents[3] / "shared" / "models"
 
 def model(graph: Graph, plan: Plan) -> HostModel:
     return HostModel(graph, plan, emit(graph, plan, load_board("host")))
+
+
+def equal_the_oracle(models: Sequence[HostModel], rng: np.random.Generator, at_once: int) -> None:
+    """On random inputs, whole and, where they arrive, so many rows at a time."""
+    with HostProgram(models, optimize="-O0", sanitize=True) as program:
+        for index, entry in enumerate(models):
+            inputs = random_inputs(entry.graph, rng)
+            want = reference.run(entry.graph, inputs)
+            np.testing.assert_array_equal(program.run(inputs, index), want)
+            if entry.plan.rows_arrive:
+                np.testing.assert_array_equal(program.push(inputs, index, at_once), want)
 
 
 def network() -> Graph:
@@ -75,12 +87,8 @@ def test_several_rows_in_a_turn() -> None:
         steps = models[-1].plan.steps
         assert any(s.kernel.rows == rows for s in steps)
     assert any(s.first_rows < s.rows for m in models for s in m.plan.steps)
-    with HostProgram(models, optimize="-O0", sanitize=True) as program:
-        for index, entry in enumerate(models):
-            inputs = random_inputs(entry.graph, rng)
-            want = reference.run(entry.graph, inputs)
-            np.testing.assert_array_equal(program.run(inputs, index), want)
-            np.testing.assert_array_equal(program.push(inputs, index, 3), want)
+    assert all(m.plan.rows_arrive for m in models)
+    equal_the_oracle(models, rng, 3)
 
 
 @pytest.mark.parametrize("variant", ["conv2d_winograd_4x4", "conv2d_winograd_4x8"])
@@ -95,13 +103,7 @@ def test_tiles_of_four_rows(variant: str) -> None:
         graph = net.graph(net.conv(x, 4, 3, 2))
         models.append(model(graph, streams_plan(graph, board, [3], 4, number % 2 == 1, variant)))
         assert [step.kernel.variant for step in models[-1].plan.steps[:2]] == [variant] * 2
-    with HostProgram(models, optimize="-O0", sanitize=True) as program:
-        for index, entry in enumerate(models):
-            inputs = random_inputs(entry.graph, rng)
-            want = reference.run(entry.graph, inputs)
-            np.testing.assert_array_equal(program.run(inputs, index), want)
-            if entry.plan.rows_arrive:
-                np.testing.assert_array_equal(program.push(inputs, index, 3), want)
+    equal_the_oracle(models, rng, 3)
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
@@ -114,13 +116,7 @@ def test_random_blocks_in_slices(core: str) -> None:
         plan = random_cut_plan(graph, board, rng, len(models) % 2 == 1, recompute=True)
         if any(step.channels for step in plan.steps):
             models.append(model(graph, plan))
-    with HostProgram(models, optimize="-O0", sanitize=True) as program:
-        for index, entry in enumerate(models):
-            inputs = random_inputs(entry.graph, rng)
-            want = reference.run(entry.graph, inputs)
-            np.testing.assert_array_equal(program.run(inputs, index), want)
-            if entry.plan.rows_arrive:
-                np.testing.assert_array_equal(program.push(inputs, index, 2), want)
+    equal_the_oracle(models, rng, 2)
 
 
 @pytest.mark.parametrize("kind", [ops.ResizeNearest, ops.ResizeBilinear])
@@ -135,12 +131,9 @@ def test_rows_are_resized(kind: type[ops.Op]) -> None:
         x = net._op(kind, (x,), (1, height, 7, 8), **way)
         graph = net.graph(net.conv(x, 4, 3, 2))
         models.append(model(graph, streams_plan(graph, board, [3], 1 + number % 2, True)))
-    x = np.random.default_rng(0).integers(-128, 128, (1, 6, 5, 3), dtype=np.int8)
-    with HostProgram(models, optimize="-O0", sanitize=True) as program:
-        for index, entry in enumerate(models):
-            want = reference.run(entry.graph, [x])
-            np.testing.assert_array_equal(program.run([x], index), want)
-            np.testing.assert_array_equal(program.push([x], index), want)
+    assert all(m.plan.rows_arrive and m.plan.segment_of(1).is_stream for m in models)
+    assert all(m.plan.buffers[m.graph.ops[1].outputs[0]].slots > 1 for m in models)
+    equal_the_oracle(models, np.random.default_rng(0), 1)
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
@@ -155,12 +148,8 @@ def test_a_dense_layer_adds_up_rows(core: str) -> None:
         plan = schedule.plan(graph, board, macs_original=0, schedule="stream", rows_arrive=True)
         assert plan.steps[-1].kernel.template == "fully_connected_rows"
         models.append(model(graph, plan))
-    x = np.random.default_rng(0).integers(-128, 128, (1, 13, 7, 3), dtype=np.int8)
-    with HostProgram(models, optimize="-O0", sanitize=True) as program:
-        for index, entry in enumerate(models):
-            want = reference.run(entry.graph, [x])
-            np.testing.assert_array_equal(program.run([x], index), want)
-            np.testing.assert_array_equal(program.push([x], index, 3), want)
+    assert all(m.plan.rows_arrive for m in models)
+    equal_the_oracle(models, np.random.default_rng(0), 3)
 
 
 @pytest.mark.parametrize("external", [DType.FLOAT32, DType.UINT8])
