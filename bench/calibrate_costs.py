@@ -30,6 +30,7 @@ from tinyvision.ir.macs import macs
 from tinyvision.ir.types import QuantParams
 from tinyvision.kernels import choose
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.rows import Grain
 from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.costs import ANY, TABLE, Work, key, refill, work
 from tinyvision.schedule.plan import Plan
@@ -166,7 +167,7 @@ def random_plan(graph: Graph, board: Board, rng: np.random.Generator) -> Plan | 
     for position in range(len(jobs)):
         stream = position in search.stages and rng.random() < 0.5
         count = int(rng.choice(ROWS)) if stream else 1
-        ranges.append(Range(position, position + 1, stream, rows=count))
+        ranges.append(Range(position, position + 1, stream, grain=Grain(count)))
     capacities = [bank.size_bytes for bank in board.banks]
     placed = place_cut(search, Cut(tuple(ranges), 0, 0.0), capacities)
     return None if placed is None else stream_plan(graph, board, placed, 0, None)
@@ -181,7 +182,7 @@ def measure(graph: Graph, plan: Plan, board: Board) -> list[Sample]:
     samples = []
     for step, segment, layer in zip(plan.steps, plan.segments, profile.layers, strict=True):
         if by_name[step.op].kind != "Reshape":
-            amount = work(graph, by_name[step.op], step.rows if segment.is_stream else 0)
+            amount = work(graph, by_name[step.op], step.grain if segment.is_stream else None)
             waited = min(waits.of_kernel(step.kernel, amount), 0.75 * layer.cycles)
             samples.append(Sample(step.kernel, segment.is_stream, amount, layer.cycles - waited))
     return samples

@@ -15,6 +15,7 @@ from tests.support.networks import Builder
 from tests.support.random_blocks import random_blocks
 from tests.support.random_cuts import random_cut_plan, streams_plan
 from tests.support.random_graphs import random_inputs
+from tests.support.random_wide import random_wide
 from tinyvision import importer, passes, schedule
 from tinyvision.codegen import emit
 from tinyvision.device.host import HostModel, HostProgram
@@ -113,9 +114,25 @@ def test_random_blocks_in_slices(core: str) -> None:
     models = []
     while len(models) < 4:
         graph = replace(random_blocks(rng), name=f"sliced{len(models)}")
-        plan = random_cut_plan(graph, board, rng, len(models) % 2 == 1, recompute=True)
+        plan = random_cut_plan(graph, board, rng, len(models) % 2 == 1, thrifty=True)
         if any(step.channels for step in plan.steps):
             models.append(model(graph, plan))
+    equal_the_oracle(models, rng, 2)
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m55"])
+def test_rows_in_pieces(core: str) -> None:
+    """Tiles with borders on all sides, over the end of a ring; rows that arrive, and whole ones."""
+    board = replace(load_board("host"), core=CORES[core])
+    rng = np.random.default_rng(13)
+    models = []
+    for number, pieces in enumerate((2, 3, 5, 2, 3, 5)):
+        graph = random_wide(rng, pieces, f"pieces{number}")
+        ends = [3, len(graph.ops)] if number > 3 else [len(graph.ops)]
+        plan = streams_plan(graph, board, ends, 1, number % 2 == 1, pieces=pieces)
+        assert all(step.pieces == pieces for step in plan.steps)
+        models.append(model(graph, plan))
+    assert any(m.plan.rows_arrive for m in models)
     equal_the_oracle(models, rng, 2)
 
 

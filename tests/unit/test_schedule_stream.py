@@ -16,6 +16,7 @@ from tests.support.networks import Builder, board
 from tests.support.random_blocks import random_blocks
 from tests.support.random_cuts import random_cut_plan, streams_plan
 from tests.support.random_graphs import graphs, random_inputs
+from tests.support.random_wide import random_wide
 from tinyvision import importer, passes, schedule
 from tinyvision.ir import reference
 from tinyvision.ir.macs import graph_macs
@@ -48,8 +49,20 @@ def test_random_segments_of_random_graphs(graph, seed, rows_arrive):
 def test_random_slices_of_random_blocks(seed, rows_arrive):
     rng = np.random.default_rng(seed)
     graph = random_blocks(rng)
-    plan = random_cut_plan(graph, board(1 << 20), rng, rows_arrive, recompute=True)
+    plan = random_cut_plan(graph, board(1 << 20), rng, rows_arrive, thrifty=True)
     event(f"{sum(step.channels > 0 for step in plan.steps) // 2} sliced")
+    event(f"{sum(step.pieces > 1 for step in plan.steps)} in pieces")
+    assert_computes(graph, plan, random_inputs(graph, rng), seed)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3, 7]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_pieces_of_rows(seed, pieces, rows_arrive):
+    rng = np.random.default_rng(seed)
+    graph = random_wide(rng, pieces)
+    plan = streams_plan(graph, board(1 << 20), [len(graph.ops)], 1, rows_arrive, pieces=pieces)
+    assert all(step.pieces == pieces for step in plan.steps)
+    assert plan.rows_arrive == rows_arrive
     assert_computes(graph, plan, random_inputs(graph, rng), seed)
 
 

@@ -23,6 +23,7 @@ from tinyvision.ir.ops import (
     ResizeNearest,
 )
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.pieces import Tile, fold, one_piece, tile
 from tinyvision.kernels.rows import one_row, row_use, some_rows, window_rows
 from tinyvision.kernels.slices import Span, channel_slice, spans
 from tinyvision.schedule.interleave import ARRIVAL
@@ -32,9 +33,9 @@ from tinyvision.schedule.replay import row_bytes, rows_in_turns
 
 @dataclass(frozen=True)
 class Place:
-    """Rows of a tensor, or other memory: row ``r`` begins at ``bank[bank] + offset +
-    (r + phase) % slots * row_bytes``; ``slots`` is 0 where every row has a place of its own,
-    ``row_bytes`` 0 where there is one.
+    """Rows of a tensor, or pieces of them, or other memory: row ``r`` begins at ``bank[bank] +
+    offset + (r + phase) % slots * row_bytes``; ``slots`` is 0 where every row has a place of its
+    own, ``row_bytes`` 0 where there is one.
     """
 
     bank: int
@@ -59,6 +60,9 @@ class Window:
     height: int
 
 
+NO_WINDOW = Window(1, 0, 1, 1, 1)
+
+
 @dataclass(frozen=True)
 class Strided:
     """A constant of which slice ``i`` has what begins at ``i * stride``."""
@@ -68,6 +72,19 @@ class Strided:
 
 
 Argument = Place | Strided | str
+
+
+@dataclass(frozen=True)
+class TileOf:
+    """Tiles of ``shape`` at ``place``, of a tensor of ``height`` rows and ``width`` columns, of the
+    pieces of which there is memory for ``slots``.
+    """
+
+    shape: Tile
+    place: Place
+    height: int
+    width: int
+    slots: int
 
 
 @dataclass(frozen=True)
@@ -104,12 +121,13 @@ class StreamStep:
     exist alone, "sums" one that adds up rows, "repeat" one with the input row that the ``table``
     has for a row of the output, "blend" one with two of them and a weight, "pad" writes the
     padding where a row has no input, "slices" does what ``slices`` says, "silent" is done by
-    another step.
+    another step, "tile" puts the ``tile`` of a piece together and calls a kernel on that.
 
     ``arguments`` are the call's in order: a ``Place``, or the name of a constant; the input
     under a window is ``input``. Style "band": "window" for all rows of a turn at once. ``rows``
     of ``height`` are computed in a turn (it ends before a row whose number and ``phase`` make a
-    multiple of them), by one call or ``by_row``; fewer than that by ``rest``, row by row.
+    multiple of them), by one call or ``by_row``; fewer than that by ``rest``, row by row. Where
+    rows are cut into ``pieces``, these stand for rows.
     """
 
     op: Op
@@ -126,6 +144,8 @@ class StreamStep:
     height: int = 1
     phase: int = 0
     rest: StreamStep | None = None
+    tile: TileOf | None = None
+    pieces: int = 1
 
     @property
     def by_row(self) -> bool:
@@ -159,7 +179,8 @@ class Arrival:
     """The network's input that comes in rows: ``rows`` of ``row_bytes`` (``elements`` each,
     ``external_bytes`` as they are fed) go to a ring of ``slots`` at ``offset`` of ``bank``; the
     number of the next turn is kept at ``state_offset`` of ``state_bank``. ``frame_bank`` holds the
-    whole input for who has it at once.
+    whole input for who has it at once. Where the stream works on ``pieces`` of rows, all these are
+    of pieces.
     """
 
     bank: int
@@ -174,6 +195,7 @@ class Arrival:
     state_offset: int
     frame_bank: int
     frame_bytes: int
+    pieces: int = 1
 
 
 def arrival(graph: Graph, plan: Plan, banks: Mapping[str, int]) -> Arrival | None:
@@ -198,6 +220,7 @@ def arrival(graph: Graph, plan: Plan, banks: Mapping[str, int]) -> Arrival | Non
         state_offset=state.offset,
         frame_bank=len(banks),
         frame_bytes=plan.input_bytes,
+        pieces=buffer.pieces,
     )
 
 
@@ -209,13 +232,12 @@ def row_instance(
     """
     use = row_use(graph, op)
     assert use is not None
-    nothing = Window(1, 0, 1, 1, 1)
     if use.accumulates:
         if isinstance(op, FullyConnected):
-            return "sums", fully_connected_rows.build(graph, op, kernel), nothing
-        return "sums", mean_rows.build(graph, op, kernel), nothing
+            return "sums", fully_connected_rows.build(graph, op, kernel), NO_WINDOW
+        return "sums", mean_rows.build(graph, op, kernel), NO_WINDOW
     if use.is_aligned and not isinstance(op, Pad):  # the first operand may be a constant
-        return "rows", build(*some_rows(graph, op, count), kernel), nothing
+        return "rows", build(*some_rows(graph, op, count), kernel), NO_WINDOW
     height = graph.tensor(op.inputs[0]).shape[1]
     if isinstance(op, Pad):
         window = Window(1, op.pads[1][0], 1, 1, height)
@@ -223,7 +245,7 @@ def row_instance(
     instance = build(graph, op, kernel)
     instance = replace(instance, context={**instance.context, "rows_only": 1})
     if isinstance(op, (ResizeNearest, ResizeBilinear)):
-        return "repeat" if isinstance(op, ResizeNearest) else "blend", instance, nothing
+        return "repeat" if isinstance(op, ResizeNearest) else "blend", instance, NO_WINDOW
     assert isinstance(op, (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D))
     stride, top, _ = window_rows(graph, op)
     if isinstance(op, (AveragePool2D, MaxPool2D)):
@@ -233,6 +255,21 @@ def row_instance(
         taps += (kernel.rows - 1) * stride
         return "band", instance, Window(stride, top, taps, 1, height)
     return "window", instance, Window(stride, top, taps, op.dilation[0], height)
+
+
+def piece_instance(
+    graph: Graph, op: Op, kernel: Kernel, pieces: int
+) -> tuple[str, Instance, Tile | None]:
+    """How a piece of a row of ``op``'s output comes about: the style of the step, the call, and the
+    tile that it is made of, if it is.
+    """
+    found = tile(graph, op, pieces)
+    if found is not None:
+        return "tile", build(*one_piece(graph, op, pieces), kernel), found
+    folded = fold(graph, op, pieces)
+    assert folded is not None
+    style, instance, _ = row_instance(*folded, kernel)
+    return style, instance, None
 
 
 class StreamBuilder:
@@ -288,14 +325,20 @@ class StreamBuilder:
         return replace(built, rows=step.rows, height=use.height, phase=use.phase, rest=rest)
 
     def _called(self, step: Step, op: Op, prefix: str, count: int) -> StreamStep:
-        """``step`` with calls for ``count`` rows."""
-        style, instance, window = row_instance(self.graph, op, step.kernel, count)
+        """``step`` with calls for ``count`` rows, or for a piece of one."""
+        shape, window = None, NO_WINDOW
+        if step.pieces > 1:
+            style, instance, shape = piece_instance(self.graph, op, step.kernel, step.pieces)
+        else:
+            style, instance, window = row_instance(self.graph, op, step.kernel, count)
+        source = self.plan.buffers.get(op.inputs[0])
+        tile_bytes = align(shape.size_bytes) if shape is not None else 0
         function = self.add_kernel(step.kernel.template, instance)
         arguments: list[Argument] = []
         table = ""
         for arg in instance.args:
             if isinstance(arg, TensorArg):
-                arguments.append(self._place(arg.tensor, arg.tensor in op.outputs))
+                arguments.append(self._place(arg.tensor, arg.tensor in op.outputs, step.pieces))
             elif isinstance(arg, ConstArg):
                 if count == step.rows:
                     self.constants.append((f"{prefix}_{arg.role}", arg))
@@ -304,11 +347,19 @@ class StreamBuilder:
                 else:
                     arguments.append(f"{prefix}_{arg.role}")
             else:
-                arguments.append(self._scratch(step, style))
+                arguments.append(self._scratch(step, style, tile_bytes))
         if style == "sums":
             arguments.insert(1, self._memory(step.sums, "int32_t", "sums"))
         arguments += function.further
-        output = self._place(op.outputs[0], True)
+        output = self._place(op.outputs[0], True, step.pieces)
+        tiles = None
+        if shape is not None:
+            assert source is not None
+            place = self._memory(step.scratch, "int8_t", "a tile of the input")
+            slots = source.slots or row_bytes(source, step.pieces)[0]
+            _, height, width, _ = source.shape
+            tiles = TileOf(shape, place, height, width, slots)
+            arguments[0] = "tile"
         return StreamStep(
             op=op,
             style=style,
@@ -316,19 +367,20 @@ class StreamBuilder:
             arguments=tuple(
                 arguments[1:] if style in ("window", "band", "pool", "sums") else arguments
             ),
-            input=self._place(op.inputs[0], False) if op.inputs[0] in self.plan.buffers else output,
+            input=output if source is None else self._place(op.inputs[0], False, step.pieces),
             window=window,
             table=table,
             value=op.value & 0xFF if isinstance(op, Pad) else 0,
             size_bytes=row_bytes(self.plan.buffers[op.outputs[0]])[1],
+            tile=tiles,
+            pieces=step.pieces,
         )
 
     def _sliced(self, step: Step, op: Op, prefix: str) -> StreamStep:
         held = self._place(op.inputs[0], False)
         before_step = self.plan.expander_of(step)
         if before_step is None:
-            nothing = Window(1, 0, 1, 1, 1)
-            return StreamStep(op, "silent", "", (), self._place(op.inputs[0], False), nothing)
+            return StreamStep(op, "silent", "", (), self._place(op.inputs[0], False), NO_WINDOW)
         before = self.ops[before_step.op]
         x, y = (self.graph.tensor(name) for name in (op.inputs[0], op.outputs[0]))
         part_bytes = align(y.shape[2] * step.channels)
@@ -411,13 +463,13 @@ class StreamBuilder:
         return (*arguments, *function.further)
 
     def _scratch(self, step: Step, style: str, offset: int = 0) -> Place:
-        c_type = "uint8_t" if style == "rows" else "int16_t"
+        c_type = "uint8_t" if style in ("rows", "tile") else "int16_t"
         place = self._memory(step.scratch, c_type, "scratch")
         return replace(place, offset=place.offset + offset)
 
-    def _place(self, name: str, written: bool) -> Place:
+    def _place(self, name: str, written: bool, pieces: int = 0) -> Place:
         buffer = self.plan.buffers[name]
-        rows, size = row_bytes(buffer)
+        rows, size = row_bytes(buffer, pieces)
         slots = buffer.slots if buffer.slots < rows else 0
         c_type = C_TYPES[self.graph.tensor(name).dtype.value]
         return Place(

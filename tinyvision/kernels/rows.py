@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from tinyvision.ir.derive import interpolation, nearest_indices
 from tinyvision.ir.graph import Graph
@@ -45,6 +46,18 @@ Rows = tuple[int, int]
 WINDOWED = (Conv2D, DepthwiseConv2D, AveragePool2D, MaxPool2D)
 RESIZED = (ResizeNearest, ResizeBilinear)
 BROADCAST = (Add, Sub, Mul, Minimum, Maximum, Prelu)
+
+
+class Grain(NamedTuple):
+    """What an operator of a stream computes in a turn: so many rows, or one of as many ``pieces``
+    as a row is cut into (``kernels.pieces``); never both.
+    """
+
+    rows: int = 1
+    pieces: int = 1
+
+
+ROW = Grain()
 
 
 @dataclass(frozen=True)
@@ -235,7 +248,7 @@ def some_rows(graph: Graph, op: Op, count: int) -> tuple[Graph, Op]:
     shrunk = {name: _with_rows(graph.tensor(name), count) for name in op.inputs + op.outputs}
     if isinstance(op, Pad):
         op = replace(op, pads=(op.pads[0], (0, 0), *op.pads[2:]))
-    return _alone(graph, op, shrunk), op
+    return alone(graph, op, shrunk), op
 
 
 def window_at(graph: Graph, op: Op, turn: int, rows: Rows) -> tuple[Graph, Op]:
@@ -250,7 +263,7 @@ def window_at(graph: Graph, op: Op, turn: int, rows: Rows) -> tuple[Graph, Op]:
     shrunk = {name: graph.tensor(name) for name in op.inputs}
     shrunk[op.inputs[0]] = _with_rows(graph.tensor(op.inputs[0]), rows[1] - rows[0])
     shrunk[op.outputs[0]] = _with_rows(graph.tensor(op.outputs[0]), 1)
-    return _alone(graph, op, shrunk), op
+    return alone(graph, op, shrunk), op
 
 
 def _with_rows(tensor: Tensor, rows: int) -> Tensor:
@@ -259,6 +272,7 @@ def _with_rows(tensor: Tensor, rows: int) -> Tensor:
     return replace(tensor, shape=(tensor.shape[0], rows, *tensor.shape[2:]))
 
 
-def _alone(graph: Graph, op: Op, tensors: Mapping[str, Tensor]) -> Graph:
+def alone(graph: Graph, op: Op, tensors: Mapping[str, Tensor]) -> Graph:
+    """A graph of ``op`` by itself with those tensors."""
     inputs = tuple(name for name in op.inputs if not tensors[name].is_constant)
     return Graph(graph.name, dict(tensors), (op,), inputs, op.outputs)

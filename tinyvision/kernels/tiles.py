@@ -7,13 +7,12 @@ columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Concatenation, Op, Pad, Split
 from tinyvision.ir.types import Tensor
-from tinyvision.kernels.rows import RESIZED, WINDOWED, row_use, window_along
+from tinyvision.kernels.rows import RESIZED, WINDOWED, alone, row_use, window_along
 
 Span = tuple[int, int]
 """First row or column and the one after the last."""
@@ -93,15 +92,10 @@ def restricted(graph: Graph, op: Op, axis: int, span: Span) -> tuple[Graph, Op]:
         sides = ("top", "bottom") if axis == ROWS else ("left", "right")
         outside = max(read[0] - first, 0), max(end - read[1], 0)
         op = replace(op, padding=replace(op.padding, **dict(zip(sides, outside, strict=True))))
-    return _alone(graph, op, tensors), op
+    return alone(graph, op, tensors), op
 
 
 def _cut(tensor: Tensor, axis: int, span: Span) -> Tensor:
     shape = list(tensor.shape)
     shape[axis] = span[1] - span[0]
     return replace(tensor, shape=tuple(shape))
-
-
-def _alone(graph: Graph, op: Op, tensors: Mapping[str, Tensor]) -> Graph:
-    inputs = tuple(name for name in op.inputs if not tensors[name].is_constant)
-    return Graph(graph.name, dict(tensors), (op,), inputs, op.outputs)

@@ -106,17 +106,24 @@ def _patch(graph: Graph, plan: Plan, segment: Segment) -> SegmentMap:
 
 
 def _stream(graph: Graph, plan: Plan, segment: Segment) -> SegmentMap:
-    """Of every tensor the rows that there is memory for."""
+    """Of every tensor the rows that there is memory for; of pieces of rows so many as would fill
+    a rectangle.
+    """
     sheets: list[Drawn] = []
     for name in _tensors(graph, plan, segment):
         height, width = graph.tensor(name).shape[1:3]
-        slots = plan.buffers[name].slots or height
-        first = (height - slots) // 2
+        buffer = plan.buffers[name]
+        slots, pieces = buffer.slots or height * buffer.pieces, buffer.pieces
+        kept = -(-slots // pieces)
+        first = (height - kept) // 2
         areas: list[tuple[str, Rectangle]] = [
             ("whole", ((0, height), (0, width))),
-            ("core" if slots < height else "rows", ((first, first + slots), (0, width))),
+            ("core" if kept < height else "rows", ((first, first + kept), (0, width))),
         ]
-        sheets.append((name, f"{slots} of {height} rows", areas, []))
+        text = f"{slots} of {height} rows"
+        if pieces > 1:
+            text = f"{slots} of {height * pieces} pieces of {width // pieces} columns"
+        sheets.append((name, text, areas, []))
     title = f"Stream of {_ends(plan, segment)}"
     return SegmentMap(title, "The rows of each tensor that are kept", _sheets(graph, sheets))
 

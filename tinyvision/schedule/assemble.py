@@ -65,6 +65,7 @@ class _Names:
 
 def _steps(graph: Graph, streamed: Streamed, names: _Names) -> tuple[Step, ...]:
     timeline = streamed.timeline
+    pieces = {p: part.grain.pieces for part in timeline.ranges for p in range(*part.span)}
     channels = {}
     for found, _ in timeline.held.values():
         channels.update(dict.fromkeys((found.expander, found.reader), found.channels))
@@ -77,7 +78,8 @@ def _steps(graph: Graph, streamed: Streamed, names: _Names) -> tuple[Step, ...]:
         macs = timeline.problem.jobs[index].macs
         step = Step(op.name, kernel, macs, scratch, op.kind, inputs, op.outputs, sums)
         rows, first = timeline.rows_of(position)
-        steps.append(replace(step, channels=channels.get(index, 0), rows=rows, first_rows=first))
+        step = replace(step, rows=rows, first_rows=first, pieces=pieces[position])
+        steps.append(replace(step, channels=channels.get(index, 0)))
     return tuple(steps)
 
 
@@ -140,6 +142,7 @@ def _buffers(
                 slots=slots,
                 channels=held[0].channels if held else 0,
                 phase=timeline.phases.get(item, 0),
+                pieces=timeline.pieces.get(item, 1),
             )
         )
     for item, (name, index, size_bytes) in enumerate(

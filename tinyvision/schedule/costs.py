@@ -8,7 +8,7 @@ good enough to choose by; what a network takes says ``profile``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,8 @@ from tinyvision.ir.macs import macs
 from tinyvision.ir.ops import Conv2D, Op
 from tinyvision.kernels.conv2d import BLOCK_PIXELS
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.kernels.rows import row_use
+from tinyvision.kernels.pieces import fold, one_piece, tile
+from tinyvision.kernels.rows import ROW, Grain, row_use
 from tinyvision.kernels.window import window
 from tinyvision.schedule.plan import Plan, Step
 from tinyvision.schedule.slicing import Sliced, recomputed
@@ -40,7 +41,7 @@ DOUBT = 1.05
 one has to be faster by more than estimates are off.
 """
 COPY_CYCLES = 1.5
-"""For each byte of a slice that is put into its row."""
+"""For each byte of a slice that is put into its row, or of a tile that is put together."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Work:
     tiles of Winograd's filtering compute all the same), elements to write and (largest of the
     inputs) to read, output rows (turns, where rows are added up), calls. ``height`` and ``width``
     are those of the output, of which a call computes ``together`` rows, unless its kernel says how
-    many.
+    many. ``copied``: bytes of tiles.
     """
 
     macs: float
@@ -63,6 +64,7 @@ class Work:
     height: int = 1
     width: int = 1
     together: int = 1
+    copied: float = 0.0
 
     def passes(self, kernel: Kernel) -> int:
         """How often ``kernel`` goes through its constants."""
@@ -89,8 +91,11 @@ class Work:
         )
 
 
-def work(graph: Graph, op: Op, by_rows: int) -> Work:
-    """One run of the whole operator, or ``by_rows``, so many in a turn."""
+def work(graph: Graph, op: Op, grain: Grain | None) -> Work:
+    """One run of the whole operator (None), or in turns of a stream."""
+    if grain is not None and grain.pieces > 1:
+        return _work_of_pieces(graph, op, grain.pieces)
+    by_rows = grain.rows if grain is not None else 0
     outputs = graph.output_tensors(op)
     largest = max((x.elements for x in graph.input_tensors(op) if not x.is_constant), default=0)
     use = row_use(graph, op)
@@ -113,6 +118,21 @@ def work(graph: Graph, op: Op, by_rows: int) -> Work:
         height=height,
         width=width,
         together=together,
+    )
+
+
+def _work_of_pieces(graph: Graph, op: Op, pieces: int) -> Work:
+    """With pieces for rows."""
+    found, folded = tile(graph, op, pieces), fold(graph, op, pieces)
+    if folded is not None:
+        return work(*folded, ROW)
+    assert found is not None
+    x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    turns = y.shape[1] * pieces
+    alone, part = one_piece(graph, op, pieces)
+    each = work(alone, part, None).times(turns, 1.0)
+    return replace(
+        each, inputs=x.elements, rows=turns, height=turns, copied=turns * found.size_bytes
     )
 
 
@@ -162,7 +182,7 @@ class Costs:
         found = self.coefficients.get(key(kernel.variant, by_rows))
         found = found or self.coefficients.get(key(kernel.template, by_rows))
         found = found or self.coefficients.get(key(ANY, by_rows), ROUGHLY)
-        waits = self.loads.of_kernel(kernel, amount)
+        waits = self.loads.of_kernel(kernel, amount) + COPY_CYCLES * amount.copied
         return waits + sum(c * n for c, n in zip(found, amount.amounts, strict=True))
 
 
@@ -206,28 +226,30 @@ class Pricing:
     """What the operators of one graph take on one board, to choose schedules by."""
 
     costs: Costs
-    works: tuple[Mapping[int, Work], ...]
-    """By the rows of a turn; as a whole those of 0."""
+    works: tuple[Mapping[Grain | None, Work], ...]
+    """By what a turn computes; as a whole those of None."""
 
-    def cycles(self, index: int, kernel: Kernel, rows: int) -> float:
-        """As a whole (0) or row by row, so many in a turn."""
-        return (DOUBT if rows else 1.0) * self.costs.cycles(
-            kernel, self.works[index][rows], rows > 0
-        )
+    def cycles(self, index: int, kernel: Kernel, grain: Grain | None) -> float:
+        """As a whole (None) or in turns of a stream."""
+        cycles = self.costs.cycles(kernel, self.works[index][grain], grain is not None)
+        return DOUBT * cycles if grain is not None else cycles
 
     def sliced(self, found: Sliced, expanding: Kernel, reading: Kernel) -> float:
         """Of a job of a stream that computes its input itself, both kernels."""
-        before = self.works[found.expander][1].times(found.factor, found.slices)
-        after = self.works[found.reader][1].times(1.0, found.slices)
+        before = self.works[found.expander][ROW].times(found.factor, found.slices)
+        after = self.works[found.reader][ROW].times(1.0, found.slices)
         cycles = self.costs.cycles(expanding, before, True)
         cycles += self.costs.cycles(reading, after, True) + COPY_CYCLES * after.outputs
         return DOUBT * cycles
 
 
-def price_list(graph: Graph, board: Board, rows: tuple[int, ...]) -> Pricing:
-    """For each of ``rows`` in a turn, and as a whole."""
-    works = tuple({count: work(graph, op, count) for count in (0, *rows)} for op in graph.ops)
-    return Pricing(costs_on(board), works)
+def price_list(graph: Graph, board: Board, grains: Mapping[Grain, Container[int]]) -> Pricing:
+    """For each operator as a whole, and for all of ``grains`` that have it, by its number."""
+    works: list[Mapping[Grain | None, Work]] = []
+    for index, op in enumerate(graph.ops):
+        known = [grain for grain, found in grains.items() if grain == ROW or index in found]
+        works.append({grain: work(graph, op, grain) for grain in (None, *known)})
+    return Pricing(costs_on(board), tuple(works))
 
 
 def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
@@ -238,7 +260,7 @@ def estimate(graph: Graph, plan: Plan, board: Board) -> tuple[float, ...]:
     for index, step in enumerate(plan.steps):
         segment = plan.segment_of(index)
         by_rows = segment.is_one
-        amount = work(graph, ops[step.op], step.rows if by_rows else 0)
+        amount = work(graph, ops[step.op], step.grain if by_rows else None)
         more = 0.0
         if segment.is_patch:
             tiles = tiling_of(graph, plan, segment)

@@ -20,6 +20,7 @@ from tinyvision.ir.reference import evaluate
 from tinyvision.ir.reference.convolution import dense_of_sums, dense_sums
 from tinyvision.ir.reference.spatial import mean_of_sums
 from tinyvision.ir.types import Array
+from tinyvision.kernels.pieces import Tile, fold, one_piece, tile
 from tinyvision.kernels.rows import RESIZED, RowUse, one_row, row_use, some_rows, window_at
 from tinyvision.kernels.slices import channel_slice, spans
 from tinyvision.kernels.tiles import COLUMNS, ROWS, Span, restricted, spans_read
@@ -121,8 +122,9 @@ class _Stream:
         for number in self.turns:
             if number < 0:
                 (name,) = self.graph.inputs
-                row = inputs[name][:, arrived : arrived + 1]
-                self.memory.write_row(self.plan.buffers[name], arrived, row)
+                buffer = self.plan.buffers[name]
+                rows = inputs[name].reshape(row_bytes(buffer)[0], -1)
+                self.memory.write_row(buffer, arrived, rows[arrived])
                 arrived += 1
                 continue
             step = self.steps[number]
@@ -136,6 +138,15 @@ class _Stream:
         if step.channels:
             self._sliced(step, op, use, turn)
             return
+        found = tile(self.graph, op, step.pieces) if step.pieces > 1 else None
+        if found is not None:
+            self._tiled(step, op, found, turn)
+            return
+        graph = self.graph
+        if step.pieces > 1:
+            folded = fold(graph, op, step.pieces)
+            assert folded is not None
+            graph, op = folded
         if use.rows > 1 and not use.is_aligned:
             single = row_use(self.graph, op)
             assert single is not None
@@ -143,22 +154,47 @@ class _Stream:
                 self._turn(step, op, single, row)
             return
         values = [
-            self.memory.read_rows(self.plan.buffers[name], *rows[turn])
+            self.memory.read_rows(self.plan.buffers[name], *rows[turn], pieces=step.pieces)
             if rows is not None
             else constant
             for name, rows, constant in zip(
-                op.inputs, use.reads, _constants(self.graph, op), strict=True
+                op.inputs, use.reads, _constants(graph, op), strict=True
             )
         ]
         if step.scratch:
             self.memory.fill(self.plan.buffers[step.scratch])
         if use.accumulates:
-            self._add_up(step, op, use, turn, values[0])
+            self._add_up(graph, step, op, use, turn, values[0])
             return
-        results = self._row(self.graph, op, use, turn, values)
+        results = self._row(graph, op, use, turn, values)
         for name, result in zip(op.outputs, results, strict=True):
             for at, row in enumerate(range(*use.block(turn))):
-                self.memory.write_row(self.plan.buffers[name], row, result[:, at : at + 1])
+                written = result[:, at : at + 1]
+                self.memory.write_row(self.plan.buffers[name], row, written, step.pieces)
+
+    def _tiled(self, step: Step, op: Op, found: Tile, turn: int) -> None:
+        """One piece, from a tile of the pieces under its windows."""
+        source, output = (self.plan.buffers[name] for name in (op.inputs[0], op.outputs[0]))
+        (_, height, width, _), pieces = source.shape, step.pieces
+        row, piece = divmod(turn, pieces)
+        columns = piece * found.step - found.left + np.arange(found.columns)
+        inside = (columns >= 0) & (columns < width)
+        value = np.full((1, found.rows, found.columns, found.depth), found.fill, np.int8)
+        for at in range(found.rows):
+            y = row * found.stride - found.top + at * found.dilation
+            if 0 <= y < height:
+                under = columns[inside]
+                first, end = under[0] * pieces // width, under[-1] * pieces // width + 1
+                known = self.memory.read_rows(
+                    source, y * pieces + first, y * pieces + end, pieces=pieces
+                ).reshape(-1, found.depth)
+                value[0, at, inside] = known[under - first * width // pieces]
+        if step.scratch:
+            self.memory.fill(self.plan.buffers[step.scratch])
+        alone, part = one_piece(self.graph, op, pieces)
+        constants = [array for array in _constants(self.graph, op) if array is not None]
+        (result,) = evaluate(alone, part, [value, *constants])
+        self.memory.write_row(output, turn, result, pieces)
 
     def _sliced(self, step: Step, op: Op, use: RowUse, turn: int) -> None:
         """A row of a step that computes its input, some channels after the other."""
@@ -220,12 +256,14 @@ class _Stream:
         (result,) = evaluate(graph, op, [whole])
         return (result[:, turn : turn + 1],)
 
-    def _add_up(self, step: Step, op: Op, use: RowUse, turn: int, row: Array | None) -> None:
+    def _add_up(
+        self, graph: Graph, step: Step, op: Op, use: RowUse, turn: int, row: Array | None
+    ) -> None:
         assert isinstance(op, (Mean, AveragePool2D, FullyConnected)) and row is not None
         buffer = self.plan.buffers[step.sums]
         sums = self.memory.read_as(buffer, np.dtype(np.int32)) if turn else np.int32(0)
         if isinstance(op, FullyConnected):
-            sums = sums + dense_sums(self.graph, op, row, turn)
+            sums = sums + dense_sums(graph, op, row, turn)
         else:
             along = (1,) if isinstance(op, Mean) and op.axes == (1,) else (1, 2)
             sums = sums + row.astype(np.int32).sum(axis=along, dtype=np.int32).reshape(-1)
@@ -233,9 +271,9 @@ class _Stream:
         if turn < use.turns - 1:
             return
         if isinstance(op, FullyConnected):
-            result = dense_of_sums(self.graph, op, sums)
+            result = dense_of_sums(graph, op, sums)
         else:
-            result = mean_of_sums(self.graph, op, sums)
+            result = mean_of_sums(graph, op, sums)
         self.memory.write(self.plan.buffers[op.outputs[0]], result)
 
 
@@ -270,18 +308,18 @@ class _Memory:
         copy: Array = self._bytes(buffer).copy().view(dtype)
         return copy
 
-    def _row(self, buffer: Buffer, row: int) -> Array:
-        rows, size = row_bytes(buffer)
+    def _row(self, buffer: Buffer, row: int, pieces: int = 0) -> Array:
+        rows, size = row_bytes(buffer, pieces)
         start = (row + buffer.phase) % (buffer.slots or rows) * size
         view: Array = self._bytes(buffer)[start : start + size]
         return view
 
-    def write_row(self, buffer: Buffer, row: int, value: Array) -> None:
-        """A row, or some channels of it at the beginning of its place."""
+    def write_row(self, buffer: Buffer, row: int, value: Array, pieces: int = 0) -> None:
+        """A row, or a piece of one, or some channels of it at the beginning of its place."""
         content = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         if not buffer.channels:
-            assert content.size == row_bytes(buffer)[1]
-        self._row(buffer, row)[: content.size] = content
+            assert content.size == row_bytes(buffer, pieces)[1]
+        self._row(buffer, row, pieces)[: content.size] = content
 
     def write_channels(self, buffer: Buffer, row: int, first: int, value: Array) -> None:
         """Channels from ``first`` on of a row."""
@@ -289,14 +327,18 @@ class _Memory:
         pixels = self._row(buffer, row).view(buffer.dtype.numpy).reshape(-1, buffer.shape[-1])
         pixels[:, first : first + value.shape[-1]] = value.reshape(-1, value.shape[-1])
 
-    def read_rows(self, buffer: Buffer, first: int, end: int, channels: int = 0) -> Array:
-        """Rows ``[first, end)`` of a tensor, whichever of them are there, or of the channels that
-        are.
+    def read_rows(
+        self, buffer: Buffer, first: int, end: int, channels: int = 0, pieces: int = 0
+    ) -> Array:
+        """Rows ``[first, end)`` of a tensor, or pieces of them, whichever of them are there, or of
+        the channels that are.
         """
         assert buffer.dtype is not None
         shape = (*buffer.shape[2:-1], channels) if channels else buffer.shape[2:]
+        if pieces > 1 and row_bytes(buffer)[0] > 1:
+            shape = (shape[0] // pieces, *shape[1:])
         count = int(np.prod(shape)) * buffer.dtype.size_bytes
-        rows = [self._row(buffer, row)[:count] for row in range(first, end)]
+        rows = [self._row(buffer, row, pieces)[:count] for row in range(first, end)]
         joined = np.concatenate(rows) if rows else np.zeros(0, np.uint8)
         value: Array = joined.view(buffer.dtype.numpy)
         return value.reshape(1, end - first, *shape)

@@ -15,7 +15,9 @@ MOST_PATCHES = 4
 """The same for plans with patches, which take longer to find."""
 
 PlanWithin = Callable[[int | None, bool], Plan | None]
-"""The fastest plan with streams within so many bytes; whether rows may be computed again."""
+"""The fastest plan with streams within so many bytes; whether that may take pieces of rows, or rows
+computed again.
+"""
 
 
 def front(
@@ -47,13 +49,13 @@ def _plans(
         failed = None
         yield plan
         tiles_limit = int(plan.sram_bytes * PATCH_STEP)
-    smallest = streams(None, False)
-    if smallest is not None:
-        failed = None
-        yield smallest
-    for recompute in (False, True):
+    for thrifty in (False, True):
+        smallest = streams(None, thrifty)
+        if smallest is not None:
+            failed = None
+            yield smallest
         for _ in range(MOST):
-            plan = streams(limit, recompute)
+            plan = streams(limit, thrifty)
             if plan is None:
                 break
             failed = None

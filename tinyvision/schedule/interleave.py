@@ -61,8 +61,17 @@ class RowJob:
             return self
         return replace(self, stage=replace(self.stage, use=self.single.several(use.rows, first)))
 
+    @cached_property
+    def _last_turns(self) -> dict[int, tuple[Array, ...]]:
+        return {}
+
     def last_turns(self, taken: int) -> tuple[Array, ...]:
         """For each read the last of the first ``taken`` turns that needs each row (-1: none)."""
+        if taken not in self._last_turns:
+            self._last_turns[taken] = self._found_last_turns(taken)
+        return self._last_turns[taken]
+
+    def _found_last_turns(self, taken: int) -> tuple[Array, ...]:
         result = []
         for rows in self.stage.use.reads:
             if rows is None:
@@ -91,6 +100,7 @@ class _Interleaving:
         self.stages = stages
         self.producer = {value: k for k, stage in enumerate(stages) for value in stage.writes}
         self.done = [0] * len(stages)
+        self.written = [0] * len(stages)
         self.arriving = arriving
         self.arrived = 0
         self.turns: list[int] = []
@@ -111,12 +121,13 @@ class _Interleaving:
         for value, rows in self.stages[stage].needs[self.done[stage]]:
             producer = self.producer.get(value)
             if producer is not None:
-                while self._rows(producer) < rows:
+                while self.written[producer] < rows:
                     self._take(producer)
             elif self.arriving is not None and value == self.arriving[0] and self.arrived < rows:
                 self.turns += [ARRIVAL] * (rows - self.arrived)
                 self.arrived = rows
         self.done[stage] += 1
+        self.written[stage] = self._rows(stage)
         self.turns.append(stage)
 
     def _rows(self, stage: int) -> int:

@@ -14,6 +14,7 @@ from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import DepthwiseConv2D
 from tinyvision.ir.types import DType
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.rows import Grain
 
 ALIGNMENT = 8
 """Every offset is a multiple of this: kernels may read words and pairs of words."""
@@ -39,7 +40,8 @@ class Buffer:
     how many of
     a tensor's channels are there at one time. ``tile``: (0, 0), or the rows and columns that there
     is memory for of a tensor of which only a patch segment's current tile needs some; they begin
-    with the tile's first.
+    with the tile's first. ``pieces``: into how many each row of a ring is cut (``kernels.pieces``)
+    where the stream works on these; then ``slots`` are for pieces.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Buffer:
     channels: int = 0
     tile: tuple[int, int] = (0, 0)
     phase: int = 0
+    pieces: int = 1
 
     @property
     def end(self) -> int:
@@ -76,7 +79,7 @@ class Step:
     that reads it computes its rows anew in every turn (``schedule.slicing``), in its own scratch.
     ``columns``: of a step of a patch segment the kernels that compute rows of each column of tiles;
     ``kernel`` stands for all of them. ``rows``: how many a step of a stream computes in a turn,
-    ``first_rows`` in the first.
+    ``first_rows`` in the first; or one of the ``pieces`` into which rows are cut.
     """
 
     op: str
@@ -91,6 +94,12 @@ class Step:
     columns: tuple[Kernel, ...] = ()
     rows: int = 1
     first_rows: int = 1
+    pieces: int = 1
+
+    @property
+    def grain(self) -> Grain:
+        """What a step of a stream computes in a turn."""
+        return Grain(self.rows, self.pieces)
 
 
 @dataclass(frozen=True)
@@ -347,6 +356,7 @@ class Plan:
             "channels": step.channels or None,
             "rows": step.rows,
             "first_rows": step.first_rows,
+            "pieces": step.pieces,
         }
 
 
@@ -371,6 +381,7 @@ def _buffer_json(buffer: Buffer) -> dict[str, Any]:
         "dtype": buffer.dtype.value if buffer.dtype else None,
         "slots": buffer.slots,
         "phase": buffer.phase,
+        "pieces": buffer.pieces,
         "channels": buffer.channels or None,
         "tile": list(buffer.tile) if buffer.tile != (0, 0) else None,
     }

@@ -53,7 +53,8 @@ def plan(
     ``sram_limit`` (bytes over all banks) the fastest within it. Those with large constants are
     left out where flash is short. The order of operators is the graph's unless another needs
     less. Everything lies in the first bank if it fits there.
-    Within a limit that streams do not keep otherwise they compute rows more than once.
+    Within a limit that streams do not keep otherwise they work on pieces of rows, or compute rows
+    more than once.
     ``latency_ms``: instead, the smallest plan of any kind that is estimated to be so fast.
     Raises FitError where RAM, flash or time do not suffice.
     """
@@ -76,7 +77,7 @@ def plan(
 
     def streamed(rows: bool) -> Plan | None:
         plain = streams.plan(rows, sram_limit)
-        return plain if plain is not None else streams.plan(rows, sram_limit, recompute=True)
+        return plain if plain is not None else streams.plan(rows, sram_limit, thrifty=True)
 
     if latency_ms is not None:
         plans = pareto_front(
@@ -129,8 +130,8 @@ def pareto_front(
         found = layer_plan(graph, board, layers, "layer", macs_original, None)
         return _estimated(graph, board, found)
 
-    def streamed(limit_bytes: int | None, recompute: bool) -> Plan | None:
-        found = streams.plan(rows_arrive, limit_bytes, recompute)
+    def streamed(limit_bytes: int | None, thrifty: bool) -> Plan | None:
+        found = streams.plan(rows_arrive, limit_bytes, thrifty)
         return None if found is None else _estimated(graph, board, found)
 
     def patched(limit_bytes: int | None) -> Plan | None:

@@ -15,6 +15,7 @@ import numpy as np
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Op, Reshape
 from tinyvision.ir.types import Array
+from tinyvision.kernels.pieces import pieces_use
 from tinyvision.kernels.rows import RowUse, row_use
 from tinyvision.kernels.tiles import COLUMNS, ROWS, spans_read
 from tinyvision.schedule.plan import Buffer, Plan, Segment, Step
@@ -34,19 +35,23 @@ def replay(graph: Graph, plan: Plan) -> None:
     _Replay(graph, plan).run()
 
 
-def row_bytes(buffer: Buffer) -> tuple[int, int]:
+def row_bytes(buffer: Buffer, pieces: int = 0) -> tuple[int, int]:
     """Rows and bytes of one row of a tensor's buffer (of the channels that are there at one time);
-    one row where the shape has none.
+    one row where the shape has none. Its pieces stand for rows where it has some, or those of who
+    works on ``pieces`` of its rows.
     """
     assert buffer.dtype is not None
     shape = (*buffer.shape[:-1], buffer.channels) if buffer.channels else buffer.shape
     count = int(np.prod(shape)) * buffer.dtype.size_bytes
     rows = buffer.shape[1] if len(buffer.shape) == 4 and buffer.shape[0] == 1 else 1
+    rows *= (pieces or buffer.pieces) if rows > 1 else 1
     return rows, count // max(rows, 1)
 
 
 def rows_in_turns(graph: Graph, op: Op, step: Step) -> RowUse | None:
     """How ``step`` of a stream, which computes ``op``, runs; None where it cannot."""
+    if step.pieces > 1:
+        return pieces_use(graph, op, step.pieces)
     use = row_use(graph, op)
     return use if use is None or step.channels else use.several(step.rows, step.first_rows)
 
@@ -86,18 +91,18 @@ class _Replay:
         buffer = self.plan.buffers[name]
         return buffer, buffer.offset, 0, buffer.size_bytes
 
-    def rows(self, name: str, first: int, end: int) -> Iterator[Span]:
+    def rows(self, name: str, first: int, end: int, pieces: int) -> Iterator[Span]:
         buffer = self.plan.buffers[name]
-        count, size = row_bytes(buffer)
+        count, size = row_bytes(buffer, pieces)
         slots = buffer.slots or count
         for row in range(first, end):
             at = buffer.offset + (row + buffer.phase) % slots * size
             yield buffer, at, row * size, size
 
-    def block(self, name: str, first: int, end: int) -> Span:
-        """Rows that lie one after another."""
+    def block(self, name: str, first: int, end: int, pieces: int) -> Span:
+        """Rows, or pieces, that lie one after another."""
         buffer = self.plan.buffers[name]
-        count, size = row_bytes(buffer)
+        count, size = row_bytes(buffer, pieces)
         slots = buffer.slots or count
         slot = (first + buffer.phase) % slots
         if slot + end - first > slots:
@@ -121,7 +126,7 @@ class _Replay:
             if segment.state:
                 self.require(self.whole(segment.state), "a turn")
             if number < 0:
-                for span in self.rows(self.graph.inputs[0], arrived, arrived + 1):
+                for span in self.rows(self.graph.inputs[0], arrived, arrived + 1, 0):
                     self.write(span)
                 arrived += 1
                 continue
@@ -181,19 +186,19 @@ class _Replay:
             use = composed(expanding, use)
         for name, rows in zip(inputs, use.reads, strict=True):
             if rows is not None:
-                parts = self.rows(name, *rows[turn])
+                parts = self.rows(name, *rows[turn], step.pieces)
                 if use.is_aligned and held is None:
-                    parts = iter([self.block(name, *rows[turn])])
+                    parts = iter([self.block(name, *rows[turn], step.pieces)])
                 reads.setdefault(name, []).extend(parts)
         writes = []
         if held is not None:
             scratch = [self.whole(step.scratch)] if step.scratch else []
-            output = [self.block(name, *use.block(turn)) for name in step.outputs]
+            output = [self.block(name, *use.block(turn), step.pieces) for name in step.outputs]
             for span in (*scratch, *output, *(span for spans in reads.values() for span in spans)):
                 self.apart(step, held, span)
             self.write(held)
         if not use.accumulates:
-            writes = [self.block(name, *use.block(turn)) for name in step.outputs]
+            writes = [self.block(name, *use.block(turn), step.pieces) for name in step.outputs]
         elif turn == use.turns - 1:
             writes = [self.whole(name) for name in step.outputs]
         if step.sums:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from operator import itemgetter
 
 from tinyvision.ir.graph import Graph
 from tinyvision.ir.ops import Conv2D, DepthwiseConv2D, Op, Pad
 from tinyvision.kernels import choose, depthwise, winograd
 from tinyvision.kernels.choose import CandidatesOf
 from tinyvision.kernels.kernel import Kernel
-from tinyvision.kernels.rows import WINDOWED, RowUse, row_use, some_rows
+from tinyvision.kernels.pieces import fold, one_piece, pieces_use, tile
+from tinyvision.kernels.rows import ROW, WINDOWED, Grain, RowUse, row_use, some_rows
 from tinyvision.schedule.costs import Pricing, price_list
 from tinyvision.schedule.interleave import RowJob, Stage
+from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.slicing import Sliced, slicings
 from tinyvision.target.board import Board
@@ -20,19 +24,24 @@ from tinyvision.target.core import Core
 
 ROWS = (1, 2, 4)
 """Rows that the operators of a stream may compute in a turn."""
+PIECE_PIXELS = (16, 8, 4)
+"""Pixels that pieces of the widest rows have."""
+MOST_PIECES = 1024
+"""More of a tensor would be too many turns: the table of them takes four bytes of flash for each.
+"""
 
 
 @dataclass(frozen=True)
 class RowProblem:
-    """``views``: rows and bytes of a row of each storage; ``stages`` and ``kernels``: for each of
-    ``ROWS`` and each job that can run row by row, so many in a turn, how and with which kernels,
-    fastest first. ``pricing``: of all jobs. ``sliced``: how jobs can compute their input
-    themselves, narrow slices first.
+    """``views``: rows and bytes of a row of each storage; ``stages`` and ``kernels``: for each
+    grain and each job that can run so in turns how, and with which kernels, fastest first: so many
+    of ``ROWS``, or pieces of rows. ``pricing``: of all jobs. ``sliced``: how jobs can compute their
+    input themselves, narrow slices first.
     """
 
     views: tuple[tuple[int, int], ...]
-    stages: dict[int, dict[int, RowJob]]
-    kernels: dict[int, dict[int, tuple[Kernel, ...]]]
+    stages: dict[Grain, dict[int, RowJob]]
+    kernels: dict[Grain, dict[int, tuple[Kernel, ...]]]
     pricing: Pricing
     sliced: dict[int, tuple[Sliced, ...]]
 
@@ -42,39 +51,68 @@ def row_problem(
     problem: Problem,
     candidates: CandidatesOf,
     board: Board,
-    recompute: bool = False,
+    slices: bool = False,
+    pieces: Sequence[int] = (),
 ) -> RowProblem:
     """``problem`` is ``graph``'s; ``candidates`` must know the kernels of operators on one row.
-    ``recompute``: also find which jobs can compute their input themselves.
+    ``slices``: also find which jobs can compute their input themselves, ``pieces``: which can run
+    on rows cut into so many; both take less memory and more time.
     """
     core = board.core
     views = tuple(_view(graph, names[0]) for names in problem.members)
-    stages: dict[int, dict[int, RowJob]] = {rows: {} for rows in ROWS}
-    kernels: dict[int, dict[int, tuple[Kernel, ...]]] = {rows: {} for rows in ROWS}
+    grains = [Grain(rows) for rows in ROWS]
+    stages: dict[Grain, dict[int, RowJob]] = {grain: {} for grain in grains}
+    kernels: dict[Grain, dict[int, tuple[Kernel, ...]]] = {grain: {} for grain in grains}
     for index, (op, job) in enumerate(zip(graph.ops, problem.jobs, strict=True)):
         single = row_use(graph, op)
         if single is None or not _fits(graph, problem, op):
             continue
-        for rows in ROWS:
-            use = single.several(rows)
-            found = kernels[1].get(index, ())
-            if rows == 1 or use.is_aligned:
+        for grain in grains:
+            use = single.several(grain.rows)
+            found = kernels[ROW].get(index, ())
+            if grain == ROW or use.is_aligned:
                 found = row_kernels(graph, op, use, job.kernels, candidates, core)
             elif isinstance(op, DepthwiseConv2D):
                 found = tuple(depthwise.of_a_turn(graph, op, found, use.rows))
             elif isinstance(op, Conv2D):
                 found = (*winograd.of_a_turn(graph, op, core, use.rows), *found)
-            kernels[rows][index] = found
+            kernels[grain][index] = found
             stage = Stage(use, job.reads, job.writes)
-            stages[rows][index] = RowJob(stage, _leads(op, use, found), single)
+            stages[grain][index] = RowJob(stage, _leads(op, use, found), single)
 
     def of_slice(alone: Graph, part: Op, index: int) -> tuple[Kernel, ...]:
-        use, known = stages[1][index].stage.use, candidates(alone, part, core)
+        use, known = stages[ROW][index].stage.use, candidates(alone, part, core)
         found = row_kernels(alone, part, use, known, candidates, core)
-        return tuple(replace(k, flash_bytes=kernels[1][index][0].flash_bytes) for k in found)
+        return tuple(replace(k, flash_bytes=kernels[ROW][index][0].flash_bytes) for k in found)
 
-    sliced = slicings(graph, problem, stages[1], of_slice) if recompute else {}
-    return RowProblem(views, stages, kernels, price_list(graph, board, ROWS), sliced)
+    sliced = slicings(graph, problem, stages[ROW], of_slice) if slices else {}
+    for number in pieces:
+        grain = Grain(1, number)
+        stages[grain], kernels[grain] = {}, {}
+        for index in stages[ROW]:
+            found_use = pieces_use(graph, graph.ops[index], number)
+            if found_use is None:
+                continue
+            op, job = graph.ops[index], problem.jobs[index]
+            found = piece_kernels(graph, op, number, candidates, core)
+            kernels[grain][index] = found
+            stage = Stage(found_use, job.reads, job.writes)
+            stages[grain][index] = RowJob(stage, _leads(op, found_use, found), found_use)
+    return RowProblem(views, stages, kernels, price_list(graph, board, stages), sliced)
+
+
+def numbers_of_pieces(graph: Graph) -> list[int]:
+    """Into how many pieces it is worth to cut rows: such that those of the widest output of an
+    operator that sees windows have as many pixels as kernels do well with, or some more.
+    """
+    outputs = (graph.tensor(op.outputs[0]) for op in graph.ops if isinstance(op, WINDOWED))
+    shapes = [y.shape[1:3] for y in outputs if len(y.shape) == 4]
+    height, width = max(shapes, key=itemgetter(1), default=(1, 1))
+    found = {
+        max(n for n in range(1, max(width // pixels, 1) + 1) if width % n == 0)
+        for pixels in PIECE_PIXELS
+    }
+    return sorted(n for n in found - {1} if n * height <= MOST_PIECES)
 
 
 def _view(graph: Graph, name: str) -> tuple[int, int]:
@@ -119,6 +157,22 @@ def row_kernels(
     if not isinstance(op, Conv2D):
         kernels = kernels[:1]
     return (*kernels, *choose.thrifty_candidates(alone, single, core))
+
+
+def piece_kernels(
+    graph: Graph, op: Op, pieces: int, candidates: CandidatesOf, core: Core
+) -> tuple[Kernel, ...]:
+    """Of an operator that runs on pieces of rows; the tile of its input lies in its scratch."""
+    found, use = tile(graph, op, pieces), pieces_use(graph, op, pieces)
+    assert use is not None
+    if found is None:
+        folded = fold(graph, op, pieces)
+        assert folded is not None
+        return row_kernels(*folded, use, candidates(*folded, core), candidates, core)
+    alone, part = one_piece(graph, op, pieces)
+    kernels = row_kernels(alone, part, use, candidates(alone, part, core), candidates, core)
+    tile_bytes = align(found.size_bytes)
+    return tuple(replace(k, scratch_bytes=tile_bytes + k.scratch_bytes) for k in kernels)
 
 
 def _leads(op: Op, use: RowUse, kernels: tuple[Kernel, ...]) -> tuple[int | None, ...]:

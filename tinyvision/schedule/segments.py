@@ -6,7 +6,8 @@ sequence of ranges is a shortest path; the price of one is the cycles it takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +15,7 @@ from math import inf
 from operator import itemgetter
 
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.rows import ROW, Grain
 from tinyvision.schedule.plan import align
 from tinyvision.schedule.problem import Problem
 from tinyvision.schedule.row_jobs import RowProblem
@@ -49,18 +51,19 @@ class Search:
         self.problem, self.rows, self.order = problem, rows, tuple(order)
         self.rows_arrive = rows_arrive
         self.lifetimes = problem.lifetimes(order)
-        self.by_count = {
-            count: {p: stages[job] for p, job in enumerate(order) if job in stages}
-            for count, stages in rows.stages.items()
+        self.by_grain = {
+            grain: {p: stages[job] for p, job in enumerate(order) if job in stages}
+            for grain, stages in rows.stages.items()
         }
-        self.stages = self.by_count[1]
+        self.stages = self.by_grain[ROW]
+        self._fine = [grain for grain in self.by_grain if grain.rows == 1]
         position = {job: p for p, job in enumerate(order)}
         self.sliced = {
             position[job]: {option.channels: option for option in options}
             for job, options in rows.sliced.items()
         }
         self.expander = {p: position[rows.sliced[order[p]][0].expander] for p in self.sliced}
-        self._known: dict[tuple[int, int, Slices, int], tuple[int, dict[int, int]]] = {}
+        self._known: dict[tuple[int, int, Slices, Grain], tuple[int, dict[int, int]]] = {}
 
     # What a range needs
 
@@ -79,8 +82,10 @@ class Search:
             needs.append([self.problem.step_bytes(job, k, live, dying) for k in job.kernels])
         return needs
 
-    def streams(self, first: int, end: int) -> bool:
-        return all(position in self.stages for position in range(first, end))
+    def streams(self, first: int, end: int, grain: Grain = ROW) -> bool:
+        """Whether every position of the range can be in a stream of that grain."""
+        stages = self.by_grain[grain]
+        return all(position in stages for position in range(first, end))
 
     def arriving(self, first: int, end: int) -> int | None:
         """The network's input where it can come row by row into this range."""
@@ -123,25 +128,27 @@ class Search:
             count * row_bytes for count, (_, row_bytes) in zip(most, self.rows.views, strict=True)
         ]
 
-    def stream_bytes(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> int:
+    def stream_bytes(self, first: int, end: int, sliced: Slices = (), grain: Grain = ROW) -> int:
         """What positions ``[first, end)`` need as one stream, nearly; 0 where they cannot be."""
-        return self._stream_needs(first, end, sliced, rows)[0]
+        return self._stream_needs(first, end, sliced, grain)[0]
 
     def _stream_needs(
-        self, first: int, end: int, sliced: Slices, rows: int
+        self, first: int, end: int, sliced: Slices, grain: Grain
     ) -> tuple[int, dict[int, int]]:
         """That, with the kernels of the least scratch, and for each position what is in use beside
         its scratch while it takes turns.
         """
-        key = first, end, sliced, rows
+        key = first, end, sliced, grain
         if key not in self._known:
             self._known[key] = self._measured(*key)
         return self._known[key]
 
     def _measured(
-        self, first: int, end: int, sliced: Slices, rows: int
+        self, first: int, end: int, sliced: Slices, grain: Grain
     ) -> tuple[int, dict[int, int]]:
-        part = Range(first, end, True, self.arriving(first, end), sliced, rows)
+        if not self.streams(first, end, grain):
+            return 0, {}
+        part = Range(first, end, True, self.arriving(first, end), sliced, grain)
         try:
             timeline = self.timeline([part], {})
         except ValueError:
@@ -195,10 +202,10 @@ class Search:
         """Lifetimes for ``ranges`` with the ``chosen`` kernels by position; else with those of the
         least scratch in streams, the fastest in layers.
         """
-        counts = {p: part.rows for part in ranges if part.stream for p in range(*part.span)}
+        grains = {p: part.grain for part in ranges if part.stream for p in range(*part.span)}
         sliced = {p: self.sliced[p][channels] for part in ranges for p, channels in part.sliced}
         kernels = [
-            chosen.get(position) or self._default(position, counts.get(position, 0))
+            chosen.get(position) or self._default(position, grains.get(position))
             for position in range(len(self.order))
         ]
         for position, option in sliced.items():
@@ -209,45 +216,45 @@ class Search:
             self.problem,
             self.order,
             kernels,
-            {position: self.by_count[count][position] for position, count in counts.items()},
+            {position: self.by_grain[grain][position] for position, grain in grains.items()},
             self.rows.views,
             ranges,
             self.lifetimes,
             sliced,
         )
 
-    def _default(self, position: int, rows: int) -> Kernel:
-        if rows:
-            return min(self.row_kernels(position, rows), key=lambda kernel: kernel.scratch_bytes)
+    def _default(self, position: int, grain: Grain | None) -> Kernel:
+        if grain is not None:
+            return min(self.row_kernels(position, grain), key=lambda kernel: kernel.scratch_bytes)
         return self.problem.jobs[self.order[position]].kernels[0]
 
-    def row_kernels(self, position: int, rows: int) -> tuple[Kernel, ...]:
-        """Those of a step of a stream with so many rows in a turn, fastest first."""
-        return self.rows.kernels[rows][self.order[position]]
+    def row_kernels(self, position: int, grain: Grain) -> tuple[Kernel, ...]:
+        """Those of a step of a stream that computes so much in a turn, fastest first."""
+        return self.rows.kernels[grain][self.order[position]]
 
-    def fastest(self, position: int, rows: int, reloads: bool, room_bytes: int) -> Kernel | None:
+    def fastest(self, position: int, grain: Grain, reloads: bool, room_bytes: int) -> Kernel | None:
         """Of those the one that takes least, as far as is known, with so much room for scratch."""
-        known = self._row_cycles[rows, reloads][position]
+        known = self._row_cycles[grain, reloads][position]
         fitting = [
             (cycles, index) for index, (cycles, size) in enumerate(known) if size <= room_bytes
         ]
-        return self.row_kernels(position, rows)[min(fitting)[1]] if fitting else None
+        return self.row_kernels(position, grain)[min(fitting)[1]] if fitting else None
 
     # What a range costs
 
-    def price(self, first: int, end: int, sliced: Slices = (), rows: int = 1) -> float:
+    def price(self, first: int, end: int, sliced: Slices = (), grain: Grain = ROW) -> float:
         """Cycles that positions ``[first, end)`` take as one stream, estimated, at least."""
-        fastest = self._fastest_row[rows, self.reloads(first, end, rows)]
+        fastest = self._fastest_row[grain, self.reloads(first, end, grain)]
         more = sum(self.slice_price(position, channels) for position, channels in sliced)
         return more + sum(fastest[position] for position in range(first, end))
 
     def price_within(
-        self, first: int, end: int, sliced: Slices, rows: int, limit_bytes: int
+        self, first: int, end: int, sliced: Slices, grain: Grain, limit_bytes: int
     ) -> float:
         """The same with the fastest kernels whose scratch the limit has room for."""
-        _, beside = self._stream_needs(first, end, sliced, rows)
+        _, beside = self._stream_needs(first, end, sliced, grain)
         own = {p for position, _ in sliced for p in (position, self.expander[position])}
-        regime = rows, self.reloads(first, end, rows)
+        regime = grain, self.reloads(first, end, grain)
         more = 0.0
         for position in set(range(first, end)) - own:
             room = limit_bytes - beside[position]
@@ -255,65 +262,65 @@ class Search:
             thriftiest, _ = min(known, key=itemgetter(1))
             cycles = min((c for c, scratch in known if scratch <= room), default=thriftiest)
             more += cycles - self._fastest_row[regime][position]
-        return self.price(first, end, sliced, rows) + more
+        return self.price(first, end, sliced, grain) + more
 
-    def reloads(self, first: int, end: int, rows: int) -> bool:
+    def reloads(self, first: int, end: int, grain: Grain) -> bool:
         """Whether a stream of positions ``[first, end)`` loads its constants for every turn."""
-        sizes = self._constants[rows]
+        sizes = self._constants[grain]
         return self.rows.pricing.costs.loads.exceeds(sizes[end] - sizes[first])
 
     @cached_property
-    def _constants(self) -> dict[int, list[int]]:
-        """For each number of rows bytes of constants, at least, of the positions before each."""
+    def _constants(self) -> dict[Grain, list[int]]:
+        """For each grain bytes of constants, at least, of the positions before each."""
         found = {}
-        for count, stages in self.by_count.items():
+        for grain, stages in self.by_grain.items():
             sizes = [0]
             for position in range(len(self.order)):
-                kernels = self.row_kernels(position, count) if position in stages else ()
+                kernels = self.row_kernels(position, grain) if position in stages else ()
                 size = min((kernel.flash_bytes for kernel in kernels), default=0)
                 sizes.append(sizes[-1] + size)
-            found[count] = sizes
+            found[grain] = sizes
         return found
 
     def slice_price(self, position: int, channels: int) -> float:
         """Cycles that it takes more to compute the input of ``position`` anew, in slices."""
         option, expander = self.sliced[position][channels], self.expander[position]
         cycles = min(self.rows.pricing.sliced(option, *pair) for pair in option.kernels)
-        fastest = self._fastest_row[1, False]
+        fastest = self._fastest_row[ROW, False]
         return max(0.0, cycles - fastest[expander] - fastest[position])
 
-    def row_price(self, position: int, kernel: Kernel, rows: int, reloads: bool) -> float:
+    def row_price(self, position: int, kernel: Kernel, grain: Grain, reloads: bool) -> float:
         """Of a step of a stream; ``reloads``: one that loads its constants for every turn."""
-        cycles = self.rows.pricing.cycles(self.order[position], kernel, rows)
-        return cycles + (self.reloading(position, kernel, rows) if reloads else 0.0)
+        cycles = self.rows.pricing.cycles(self.order[position], kernel, grain)
+        return cycles + (self.reloading(position, kernel, grain) if reloads else 0.0)
 
-    def reloading(self, position: int, kernel: Kernel, rows: int) -> float:
+    def reloading(self, position: int, kernel: Kernel, grain: Grain) -> float:
         """What of that are loads for every turn."""
-        turns = self.by_count[rows][position].stage.use.turns
+        turns = self.by_grain[grain][position].stage.use.turns
         return self.rows.pricing.costs.loads.of_turns(kernel, turns)
 
     @cached_property
-    def _row_cycles(self) -> dict[tuple[int, bool], dict[int, list[tuple[float, int]]]]:
-        """By the rows of a turn, whether constants come again for each, and the position: each
+    def _row_cycles(self) -> dict[tuple[Grain, bool], dict[int, list[tuple[float, int]]]]:
+        """By what a turn computes, whether constants come again for each, and the position: each
         kernel's cycles and scratch.
         """
         return {
-            (count, reloads): {
+            (grain, reloads): {
                 position: [
                     (
-                        self.row_price(position, kernel, count, reloads),
+                        self.row_price(position, kernel, grain, reloads),
                         align(kernel.scratch_bytes),
                     )
-                    for kernel in self.row_kernels(position, count)
+                    for kernel in self.row_kernels(position, grain)
                 ]
                 for position in stages
             }
-            for count, stages in self.by_count.items()
+            for grain, stages in self.by_grain.items()
             for reloads in (False, True)
         }
 
     @cached_property
-    def _fastest_row(self) -> dict[tuple[int, bool], dict[int, float]]:
+    def _fastest_row(self) -> dict[tuple[Grain, bool], dict[int, float]]:
         return {
             regime: {position: min(known)[0] for position, known in found.items()}
             for regime, found in self._row_cycles.items()
@@ -323,7 +330,7 @@ class Search:
     def _layer_cycles(self) -> list[list[float]]:
         """For each position and kernel of its job the cycles of the operator as a whole."""
         cycles, jobs = self.rows.pricing.cycles, self.problem.jobs
-        return [[cycles(index, k, 0) for k in jobs[index].kernels] for index in self.order]
+        return [[cycles(index, k, None) for k in jobs[index].kernels] for index in self.order]
 
     def layer_price(self, position: int, limit_bytes: int) -> float:
         """Cycles of an operator as a whole with a kernel within the limit; infinite without one."""
@@ -335,24 +342,38 @@ class Search:
 
     def least(self) -> int:
         """The smallest peak (nearly) that any sequence of ranges has."""
-        count = len(self.order)
-        # best[i]: smallest peak of positions [0, i); ranges that cannot improve it are not tried.
-        best: list[float] = [0] + [inf] * count
-        for end in range(1, count + 1):
-            best[end] = max(best[end - 1], min(self.layer_needs[end - 1]))
+        most = range(max((min(needs) for needs in self.layer_needs), default=0))
+        quick = bisect_left(most, True, key=lambda limit: self._reaches(limit, self._quickly))
+        return bisect_left(
+            most, True, lo=quick, key=lambda limit: self._reaches(limit, self._needs)
+        )
+
+    def _quickly(self, first: int, end: int) -> Iterator[int]:
+        yield self.least_bytes(first, end)
+
+    def _reaches(self, limit_bytes: int, needs_of: Callable[[int, int], Iterator[int]]) -> bool:
+        """Whether some sequence of ranges needs no more, by what ``needs_of`` a range says."""
+        reached = [True]
+        for end in range(1, len(self.order) + 1):
+            found = reached[end - 1] and min(self.layer_needs[end - 1]) <= limit_bytes
             for first in range(end - 1, -1, -1):
-                if first not in self.stages:
+                if found or first not in self.stages:
                     break
                 if end - first < 2 and self.arriving(first, end) is None:
                     continue
-                if best[first] >= best[end] or self.least_bytes(first, end) >= best[end]:
-                    continue
-                needed = self.stream_bytes(first, end)
-                if needed and (slices := self.thriftiest(first, end)):
-                    needed = min(needed, self.stream_bytes(first, end, slices))
-                if needed:
-                    best[end] = min(best[end], max(best[first], needed))
-        return int(best[count])
+                if reached[first] and self.least_bytes(first, end) <= limit_bytes:
+                    found = any(need <= limit_bytes for need in needs_of(first, end))
+            reached.append(found)
+        return reached[-1]
+
+    def _needs(self, first: int, end: int) -> Iterator[int]:
+        """What the range needs as one stream, in one thrifty way after another."""
+        options: list[tuple[Slices, Grain]] = [((), grain) for grain in self._fine]
+        if slices := self.thriftiest(first, end):
+            options.insert(1, (slices, ROW))
+        for option in options:
+            if needed := self.stream_bytes(first, end, *option):
+                yield needed
 
     def cheapest(
         self, limit_bytes: int, several: bool = True, without: Range | None = None
@@ -361,6 +382,7 @@ class Search:
         ``limit_bytes``; layers next to each other are one range. ``several``: also with
         several rows in a turn. ``without`` a stream over just those operators.
         """
+        grains = self.by_grain if several else self._fine
         count = len(self.order)
         best: list[tuple[float, int]] = [(0.0, 0)] + [(inf, 0)] * count
         back: list[Range] = [Range(0, 0, False)] * (count + 1)
@@ -376,33 +398,37 @@ class Search:
                 arriving = self.arriving(first, end)
                 if end - first < 2 and arriving is None:
                     continue
-                for rows in self.by_count if several else (1,):
+                for grain in grains:
+                    if not self.streams(first, end, grain):
+                        continue
                     before, parts = best[first]
-                    rival = before + self.price(first, end, (), rows), parts + 1
+                    rival = before + self.price(first, end, (), grain), parts + 1
                     if rival >= best[end]:
                         continue
                     if self.least_bytes(first, end) > limit_bytes:
                         break
                     slices: Slices | None = ()
-                    if rows == 1:
+                    if grain == ROW:
                         budget = best[end][0] - rival[0]
                         slices = self.fitting(first, end, limit_bytes, budget)
-                    elif any(
-                        not 0 < self.stream_bytes(first, end, (), count) <= limit_bytes
-                        for count in (1, rows)  # more rows need no less
-                    ):
+                    elif not self._fits(first, end, grain, limit_bytes):
                         slices = None
                     if slices is None:
-                        break
-                    within = self.price_within(first, end, slices, rows, limit_bytes)
+                        continue
+                    within = self.price_within(first, end, slices, grain, limit_bytes)
                     rival = before + within, parts + 1
                     if rival < best[end]:
-                        found = Range(first, end, True, arriving, slices, rows)
+                        found = Range(first, end, True, arriving, slices, grain)
                         best[end], back[end] = rival, found
         if best[count][0] == inf:
             return None
         ranges = tuple(self.widened(part, limit_bytes) for part in _joined(back, count))
         return Cut(ranges, limit_bytes, best[count][0])
+
+    def _fits(self, first: int, end: int, grain: Grain, limit_bytes: int) -> bool:
+        """Whether one stream without slices keeps within the limit; more rows need no less."""
+        grains = (ROW, grain) if grain.rows > 1 else (grain,)
+        return all(0 < self.stream_bytes(first, end, (), g) <= limit_bytes for g in grains)
 
 
 def _joined(back: Sequence[Range], count: int) -> tuple[Range, ...]:

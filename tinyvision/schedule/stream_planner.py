@@ -150,15 +150,15 @@ def cycles(search: Search, streamed: Streamed) -> float:
     for part in streamed.cut.ranges:
         if not part.stream:
             for position in range(part.first, part.end):
-                total += pricing.cycles(order[position], kernels[position], 0)
+                total += pricing.cycles(order[position], kernels[position], None)
             continue
-        reloads = search.reloads(part.first, part.end, part.rows)
+        reloads = search.reloads(part.first, part.end, part.grain)
         channels = {p for position, _ in part.sliced for p in (position, search.expander[position])}
         for position in range(part.first, part.end):
             if position not in channels:
-                total += search.row_price(position, kernels[position], part.rows, reloads)
+                total += search.row_price(position, kernels[position], part.grain, reloads)
             elif reloads:
-                total += search.reloading(position, kernels[position], part.rows)
+                total += search.reloading(position, kernels[position], part.grain)
         for position, _ in part.sliced:
             expanding = kernels[search.expander[position]]
             total += pricing.sliced(sliced[position], expanding, kernels[position])
@@ -172,7 +172,7 @@ def _cuts(search: Search, bounds: Iterable[int], several: bool) -> Iterator[Cut]
     seen = set()
     for bound in bounds:
         cut = search.cheapest(bound, several=several)
-        if several and cut is not None and all(part.rows == 1 for part in cut.ranges):
+        if several and cut is not None and all(part.grain.rows == 1 for part in cut.ranges):
             continue
         if cut is not None and cut.ranges not in seen:
             seen.add(cut.ranges)
@@ -256,7 +256,7 @@ def _faster_kernels(search: Search, timeline: Timeline, bound_bytes: int) -> dic
     if timeline.load_bytes() > bound_bytes:
         return found
     regimes = {
-        position: (part.rows, search.reloads(part.first, part.end, part.rows))
+        position: (part.grain, search.reloads(part.first, part.end, part.grain))
         for part in timeline.ranges
         for position in range(*part.span)
     }

@@ -11,7 +11,7 @@ from tinyvision.schedule.assemble import stream_plan
 from tinyvision.schedule.order import find_order
 from tinyvision.schedule.plan import Plan
 from tinyvision.schedule.problem import Problem
-from tinyvision.schedule.row_jobs import row_problem
+from tinyvision.schedule.row_jobs import RowProblem, numbers_of_pieces, row_problem
 from tinyvision.schedule.segments import Search
 from tinyvision.schedule.stream_planner import Streamed, cycles, stream_schedule
 from tinyvision.target.board import Board
@@ -28,23 +28,21 @@ class StreamPlans:
     macs_original: int
 
     def plan(
-        self, rows_arrive: bool, limit_bytes: int | None, recompute: bool = False
+        self, rows_arrive: bool, limit_bytes: int | None, thrifty: bool = False
     ) -> Plan | None:
         """Ranges of operators row by row, about the fastest within the limit, or with about the
-        least memory; None where that fits neither banks nor limit. ``recompute``: rows may be
-        computed more than once where that saves memory.
+        least memory; None where that fits neither banks nor limit. ``thrifty``: streams may work on
+        pieces of rows, or compute rows more than once, where that saves memory.
         """
-        streamed = self._found(rows_arrive, recompute, limit_bytes)
+        streamed = self._found(rows_arrive, thrifty, limit_bytes)
         if streamed is None or (limit_bytes is not None and streamed.peak_bytes > limit_bytes):
             return None
         whole = None
         if streamed.cut.ranges[0].arriving is not None:
-            whole = self._found(False, recompute, limit_bytes) or self._found(
-                False, recompute, None
-            )
+            whole = self._found(False, thrifty, limit_bytes) or self._found(False, False, None)
         if whole is not None and whole.peak_bytes <= streamed.peak_bytes:
             taken = [
-                cycles(self._search(arrive, recompute), found)
+                cycles(self._search(arrive, thrifty), found)
                 for arrive, found in ((False, whole), (True, streamed))
             ]
             if limit_bytes is None or taken[0] <= taken[1]:
@@ -53,16 +51,18 @@ class StreamPlans:
         return stream_plan(self.graph, self.board, streamed, self.macs_original, whole_bytes)
 
     @lru_cache  # noqa: B019
-    def _found(
-        self, rows_arrive: bool, recompute: bool, limit_bytes: int | None
-    ) -> Streamed | None:
+    def _found(self, rows_arrive: bool, thrifty: bool, limit_bytes: int | None) -> Streamed | None:
         capacities = [bank.size_bytes for bank in self.board.banks]
-        return stream_schedule(self._search(rows_arrive, recompute), capacities, limit_bytes)
+        return stream_schedule(self._search(rows_arrive, thrifty), capacities, limit_bytes)
 
     @lru_cache  # noqa: B019
-    def _search(self, rows_arrive: bool, recompute: bool) -> Search:
-        rows = row_problem(self.graph, self.problem, self.candidates, self.board, recompute)
-        return Search(self.problem, rows, self._order, rows_arrive)
+    def _search(self, rows_arrive: bool, thrifty: bool) -> Search:
+        return Search(self.problem, self._rows(thrifty), self._order, rows_arrive)
+
+    @lru_cache  # noqa: B019
+    def _rows(self, thrifty: bool) -> RowProblem:
+        pieces = numbers_of_pieces(self.graph) if thrifty else ()
+        return row_problem(self.graph, self.problem, self.candidates, self.board, thrifty, pieces)
 
     @cached_property
     def _order(self) -> tuple[int, ...]:

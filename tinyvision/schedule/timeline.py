@@ -6,7 +6,7 @@ ticks, reading and writing, so that an output may take the place of what its ker
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyvision.ir.types import Array
 from tinyvision.kernels.kernel import Kernel
+from tinyvision.kernels.rows import ROW, Grain, RowUse
 from tinyvision.schedule.interleave import ARRIVAL, RowJob, Stage, interleave
 from tinyvision.schedule.place import Clearance, Spans
 from tinyvision.schedule.plan import ALIGNMENT, STATE_BYTES, align
@@ -31,7 +32,7 @@ class Range:
 
     ``arriving``: the storage of a network input that comes row by row, or None. ``sliced``: the
     positions that compute their input themselves (``schedule.slicing``), and channels at a time.
-    ``rows``: how many are computed in a turn.
+    ``grain``: what is computed in a turn.
     """
 
     first: int
@@ -39,7 +40,7 @@ class Range:
     stream: bool
     arriving: int | None = None
     sliced: tuple[tuple[int, int], ...] = ()
-    rows: int = 1
+    grain: Grain = ROW
 
     @property
     def span(self) -> tuple[int, int]:
@@ -81,23 +82,32 @@ class Item:
 
 
 @dataclass(frozen=True)
-class RowPair:
-    """The output's ``rows`` rows from ``first`` on may overlap those of the input, which they are
-    made of, the input at least ``lead`` bytes above the output.
+class RowPairs:
+    """Of the first ``count`` rows of an output those of each of the ``turns`` may overlap the rows
+    of the input that they are made of, the input at least ``lead`` bytes above the output.
     """
 
-    first: int
-    rows: int
+    use: RowUse
+    turns: int
+    count: int
     lead: int
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """First row and number of rows of each turn."""
+        for turn in range(self.turns):
+            first, end = self.use.block(turn)
+            if first < self.count:
+                yield first, min(end, self.count) - first
 
 
 class Timeline:
     """Lifetimes of everything for one sequence of ranges over one order of a problem.
 
     ``kernels``: one for each position of the order. ``rows``: positions that can be stages.
-    ``views``: rows and bytes of a row of every storage. ``lifetimes``: those of the whole order, of
-    which ``ranges`` may be a part; what lives beyond it lives until the end. ``sliced``: of the
-    positions that compute their input themselves.
+    ``views``: rows and bytes of a row of every storage; pieces stand for its rows where a stream
+    that works on them has it for itself. ``lifetimes``: those of the whole order, of which
+    ``ranges`` may be a part; what lives beyond it lives until the end. ``sliced``: of the positions
+    that compute their input themselves.
     Raises ValueError where an operator of a stream would have nothing to do.
     """
 
@@ -113,14 +123,14 @@ class Timeline:
         sliced: Mapping[int, Sliced] | None = None,
     ) -> None:
         self.problem, self.order, self.kernels = problem, order, kernels
-        self.rows, self.views, self.ranges = rows, views, ranges
+        self.rows, self.ranges = rows, ranges
         self.lifetimes, self.sliced = lifetimes, sliced or {}
         self.position = {job: position for position, job in enumerate(order)}
         self.held: dict[int, tuple[Sliced, Parts]] = {}
         self.touched: set[int] = set()
         self.turns: list[tuple[int, ...]] = []
         self.diagonals: dict[tuple[int, int], Clearance] = {}
-        self.pairs: dict[tuple[int, int], list[RowPair]] = {}
+        self.pairs: dict[tuple[int, int], list[RowPairs]] = {}
         self.scratch: dict[int, Parts] = {}
         self.sums: dict[int, Parts] = {}
         self.states: dict[int, Parts] = {}
@@ -128,8 +138,10 @@ class Timeline:
         self.phases: dict[int, int] = {}
         self.moving: set[int] = set()
         self.jobs: dict[int, RowJob] = {}
-        self._start = [np.full(v[0], BEFORE, np.int64) for v in views]
-        self._end = [np.full(v[0], BEFORE, np.int64) for v in views]
+        self.pieces = self._pieces(ranges)
+        self.views = [self._cut(storage, *view) for storage, view in enumerate(views)]
+        self._start = [np.full(v[0], BEFORE, np.int64) for v in self.views]
+        self._end = [np.full(v[0], BEFORE, np.int64) for v in self.views]
         self._event = 0
         self._begins: list[int] = []
         self._turns_of: dict[int, Array] = {}
@@ -145,6 +157,21 @@ class Timeline:
         for storage in self.touched:
             if lifetimes[storage][1] >= ranges[-1].end:
                 self._end[storage][:] = 2 * self._event
+
+    def _pieces(self, ranges: Sequence[Range]) -> dict[int, int]:
+        """Of the storages that streams which work on pieces have for themselves, into how many
+        each of their rows is cut.
+        """
+        found = {}
+        for part in ranges:
+            if part.grain.pieces > 1:
+                arriving = () if part.arriving is None else (part.arriving,)
+                found.update(dict.fromkeys((*self._internal(part), *arriving), part.grain.pieces))
+        return found
+
+    def _cut(self, storage: int, rows: int, row_bytes: int) -> tuple[int, int]:
+        pieces = self.pieces.get(storage, 1) if rows > 1 else 1
+        return rows * pieces, row_bytes // pieces
 
     # One operator as a whole
 
@@ -203,11 +230,11 @@ class Timeline:
             self.states[part.first] = whole(STATE_BYTES, begin, end)
         self._event += len(turns)
         for position, events in zip(positions, at, strict=True):
-            self._births(position, jobs[position].stage, events)
+            self._births(position, jobs[position].stage, events, part.grain.pieces)
             if position in sliced:
                 self._hold(sliced[position], events)
         for position, events in zip(positions, at, strict=True):
-            self._deaths(jobs[position], events)
+            self._deaths(jobs[position], events, part.grain.pieces)
         for position, events in zip(positions, at, strict=True):
             job = jobs[position]
             if not job.stage.use.accumulates and len(job.leads):
@@ -260,10 +287,11 @@ class Timeline:
         self._end[storage][:count] = ticks + 1
         self._end[storage][count:] = self._start[storage][count:] - 1
 
-    def _births(self, position: int, stage: Stage, events: Array) -> None:
+    def _births(self, position: int, stage: Stage, events: Array, pieces: int) -> None:
         starts = events[-1:] if stage.use.accumulates else _each_row(stage, events)
         for storage in stage.writes:
-            self._born(storage, 2 * starts)
+            whole_rows = pieces > 1 and storage not in self.pieces
+            self._born(storage, 2 * (starts[::pieces] if whole_rows else starts))
         if scratch_bytes := self.scratch_bytes(position):
             zero = np.zeros(len(events), np.int64)
             size = zero + scratch_bytes
@@ -281,9 +309,12 @@ class Timeline:
         expander = self.position[found.expander]
         return found.scratch_bytes((self.kernels[expander], self.kernels[position]))
 
-    def _deaths(self, job: RowJob, events: Array) -> None:
+    def _deaths(self, job: RowJob, events: Array, pieces: int) -> None:
         for storage, last in zip(job.stage.reads, job.last_turns(len(events)), strict=True):
             if storage is not None:
+                if pieces > 1 and storage not in self.pieces and self.views[storage][0] > 1:
+                    last = np.append(last, np.full(-len(last) % pieces, -1))
+                    last = last.reshape(-1, pieces).max(axis=1)
                 rows = np.flatnonzero(last >= 0)
                 end = self._end[storage]
                 end[rows] = np.maximum(end[rows], 2 * events[last[rows]] + 1)
@@ -297,6 +328,8 @@ class Timeline:
                 continue
             if self.lifetimes[storage][1] >= part.end or storage in self.problem.outputs:
                 continue
+            if part.grain.pieces > 1 and not {storage, output} <= self.pieces.keys():
+                continue
             each, use = _each_row(job.stage, events), job.stage.use
             count = min(len(each), len(self._end[storage]))
             dying = self._end[storage][:count] == 2 * each[:count] + 1
@@ -304,13 +337,8 @@ class Timeline:
                 continue
             self._end[storage][:count] -= 1
             self._start[output][:count] = 2 * each[:count] + 1
-            self.pairs.setdefault((output, storage), [])
-            blocks = (use.block(turn) for turn in range(len(events)))
-            self.pairs[output, storage] += [
-                RowPair(first, min(end, count) - first, lead)
-                for first, end in blocks
-                if first < count
-            ]
+            pairs = RowPairs(use, len(events), count, lead)
+            self.pairs.setdefault((output, storage), []).append(pairs)
 
     def _ring(self, storage: int, stages: Sequence[Stage]) -> int:
         """Rows that it has: as many as are there at one time, and so many that the rows of a turn,
@@ -327,14 +355,12 @@ class Timeline:
 
     def _most_rows(self, storage: int) -> int:
         start, end = self._start[storage], self._end[storage]
-        oldest, most = 0, 1
-        for row in range(len(start)):
-            if end[row] < start[row]:
-                break
-            while oldest < row and end[oldest] < start[row]:
-                oldest += 1
-            most = max(most, row - oldest + 1)
-        return most
+        never = np.flatnonzero(end < start)
+        count = int(never[0]) if len(never) else len(start)
+        rows = np.arange(count)
+        # Of a row's predecessors the first that is still there when it comes.
+        oldest = np.searchsorted(np.maximum.accumulate(end[:count]), start[:count])
+        return int((rows - np.minimum(oldest, rows)).max(initial=0)) + 1
 
     # Results
 
@@ -470,11 +496,12 @@ class Timeline:
                 low, high = -self.items[output].size_bytes, self.items[source].size_bytes
                 start = max(low, -clearance.least_bytes)
                 found |= {(low, start), (start, high)} if clearance.exact else {(start, high)}
-            for pair in self.pairs.get((output, source), ()):
-                out_low, in_low = self._row_at(output, pair.first), self._row_at(source, pair.first)
-                in_end = in_low + pair.rows * self.views[source][1]
-                # Row addresses: d + out_low <= in_low - lead, or beyond the input's end.
-                found.add((in_low - pair.lead - out_low, in_end - out_low))
+            for pairs in self.pairs.get((output, source), ()):
+                for first, rows in pairs.blocks():
+                    out_low, in_low = self._row_at(output, first), self._row_at(source, first)
+                    in_end = in_low + rows * self.views[source][1]
+                    # Row addresses: d + out_low <= in_low - lead, or beyond the input's end.
+                    found.add((in_low - pairs.lead - out_low, in_end - out_low))
             spans |= {(low, high) if sign > 0 else (-high, -low) for low, high in found}
         return {span for span in spans if span[0] < span[1]}
 
