@@ -362,6 +362,20 @@ def test_frames_agree_with_the_compiler(built, name, tmp_path):
     assert {f: found[f] for f in common} == {f: told[f] for f in common}
 
 
+def test_frames_of_assembly(tmp_path):
+    """The compiler says nothing of what a naked function pushes."""
+    source, elf = tmp_path / "naked.c", tmp_path / "naked.elf"
+    source.write_text(
+        "__attribute__((naked)) void naked(void) {\n"
+        '    __asm__("push {r4-r7, lr}\\nsub sp, #24\\nadd sp, #24\\npop {r4-r7, pc}");\n'
+        "}\n"
+        "void caller(void) { naked(); naked(); }\n"
+    )
+    options = ["-mcpu=cortex-m4", "-mthumb", "-g", "-O2", "-nostdlib", "-Wl,-ecaller"]
+    subprocess.run(["arm-none-eabi-gcc", *options, source, "-o", elf], check=True)
+    assert frames(elf) == {"naked": 5 * 4 + 24, "caller": 8}
+
+
 def test_a_missing_compiler_is_told_at_once(private_platformio, tmp_path, monkeypatch):
     project = write(tmp_path / "p", load_board("stm32f4"))
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -216,8 +216,9 @@ def _register_count(operands: str) -> int:
 
 
 def _frames_from_debug(image: ELFFile, functions: list[_Function]) -> None:
-    """The compiler's own word on a frame, where it is there: the most that the canonical frame
-    address is above the stack pointer.
+    """The compiler's own word on a frame, where it has one: the most that the canonical frame
+    address is above the stack pointer. Of what assembly pushes, as in naked functions, it knows
+    nothing.
     """
     if not image.has_dwarf_info():
         return
@@ -233,7 +234,7 @@ def _frames_from_debug(image: ELFFile, functions: list[_Function]) -> None:
             continue
         rows: list[dict[str, Any]] = entry.get_decoded().table
         offsets = [row["cfa"].offset for row in rows if row["cfa"].offset is not None]
-        function.frame_bytes = max(offsets, default=function.frame_bytes)
+        function.frame_bytes = max(offsets, default=0) or function.frame_bytes
 
 
 def _address_taken(
