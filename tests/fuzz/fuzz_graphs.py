@@ -84,7 +84,8 @@ def cases(seed: int, number: int) -> Iterator[Case]:
     limit = int(usual.sram_bytes * rng.uniform(0.6, 1.0))
     with suppress(FitError):
         plans.append(plan(optimized, board, macs_original=macs, sram_limit=limit))
-    plans.append(random_cut_plan(optimized, board, rng, rows_arrive=bool(rng.random() < 0.6)))
+    arrive, thrifty = bool(rng.random() < 0.6), bool(rng.random() < 0.3)
+    plans.append(random_cut_plan(optimized, board, rng, arrive, thrifty))
     if (patched := random_patch_plan(optimized, board, rng)) is not None:
         plans.append(patched)
     for index, chosen in enumerate(plans):

@@ -10,7 +10,9 @@ from tinyvision.ir.graph import Graph
 
 
 def random_wide(rng: np.random.Generator, pieces: int, name: str = "wide") -> Graph:
-    """Windows of several sizes, a residual connection, at times a pool and a mean at the end."""
+    """Windows of several sizes, a residual connection, at times a pool, and a mean or a dense layer
+    at the end.
+    """
     net = Builder(name, seed=int(rng.integers(1 << 16)))
     height, width = int(rng.integers(7, 12)), pieces * 4 * int(rng.integers(1, 3))
     x = net.input(1, height, width, int(rng.integers(1, 5)))
@@ -22,7 +24,9 @@ def random_wide(rng: np.random.Generator, pieces: int, name: str = "wide") -> Gr
         shape = (1, height - 1, width // 2, depth)
         x = net._op(ops.MaxPool2D, (x,), shape, window=(2, 2), stride=(1, 2))
     x = net.conv(net.depthwise(x), int(rng.integers(2, 7)))
-    if rng.random() < 0.5:
-        depth = net.tensors[x].shape[3]
-        x = net._op(ops.Mean, (x,), (1, depth), axes=(1, 2))
+    end = rng.choice(["mean", "dense", "image"])
+    if end == "mean":
+        x = net._op(ops.Mean, (x,), (1, net.tensors[x].shape[3]), axes=(1, 2))
+    elif end == "dense":
+        x = net.dense(x, 5)
     return net.graph(x)

@@ -40,6 +40,7 @@ WIDE = {
     "1x1, 520 inputs": lambda net: net.conv(net.input(1, 3, 3, 520), 8),
     "3x3, 64 inputs": lambda net: net.conv(net.input(1, 4, 9, 64), 6, 3, 2),
     "depthwise 3x3, 600 channels": lambda net: net.depthwise(net.input(1, 3, 7, 600)),
+    "depthwise 3x3, 1024 channels": lambda net: net.depthwise(net.input(1, 3, 7, 1024), 3, 2),
     "depthwise 3x3, 500 channels, wide": lambda net: net.depthwise(net.input(1, 3, 13, 500)),
     "depthwise 9x9, 600 channels": lambda net: net.depthwise(net.input(1, 3, 7, 600), 9),
     "depthwise 5x5, 600 channels": lambda net: net.depthwise(net.input(1, 3, 7, 600), 5),

@@ -138,7 +138,7 @@ class Timeline:
         self.phases: dict[int, int] = {}
         self.moving: set[int] = set()
         self.jobs: dict[int, RowJob] = {}
-        self.pieces = self._pieces(ranges)
+        self.pieces = {s: n for s, n in self._pieces(ranges).items() if views[s][0] > 1}
         self.views = [self._cut(storage, *view) for storage, view in enumerate(views)]
         self._start = [np.full(v[0], BEFORE, np.int64) for v in self.views]
         self._end = [np.full(v[0], BEFORE, np.int64) for v in self.views]
@@ -170,7 +170,7 @@ class Timeline:
         return found
 
     def _cut(self, storage: int, rows: int, row_bytes: int) -> tuple[int, int]:
-        pieces = self.pieces.get(storage, 1) if rows > 1 else 1
+        pieces = self.pieces.get(storage, 1)
         return rows * pieces, row_bytes // pieces
 
     # One operator as a whole
