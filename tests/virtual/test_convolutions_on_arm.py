@@ -38,6 +38,8 @@ def test_equal_to_the_oracle(core: str) -> None:
 WIDE = {
     "1x1, 512 inputs": lambda net: net.conv(net.input(1, 2, 5, 512), 5),
     "1x1, 520 inputs": lambda net: net.conv(net.input(1, 3, 3, 520), 8),
+    "1x1, one output": lambda net: net.conv(net.input(1, 3, 7, 9), 1),
+    "3x3, one output": lambda net: net.conv(net.input(1, 5, 9, 8), 1, 3),
     "3x3, 64 inputs": lambda net: net.conv(net.input(1, 4, 9, 64), 6, 3, 2),
     "depthwise 3x3, 600 channels": lambda net: net.depthwise(net.input(1, 3, 7, 600)),
     "depthwise 3x3, 1024 channels": lambda net: net.depthwise(net.input(1, 3, 7, 1024), 3, 2),
@@ -46,7 +48,7 @@ WIDE = {
     "depthwise 5x5, 600 channels": lambda net: net.depthwise(net.input(1, 3, 7, 600), 5),
     "depthwise 5x5, 50 columns": lambda net: net.depthwise(net.input(1, 3, 50, 101), 5),
 }
-"""Numbers that instructions have no room for."""
+"""Numbers that instructions have no room for, and a channel without a second."""
 
 
 @pytest.mark.parametrize("name", WIDE)

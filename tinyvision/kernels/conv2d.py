@@ -17,6 +17,8 @@ BLOCK_PIXELS = 4
 """Output pixels whose inputs the SIMD kernels widen and multiply at once."""
 SMALL_BLOCK_PIXELS = 2
 """The same where memory is short."""
+TILED_CHANNELS = 8
+"""For fewer output channels it takes more to filter tiles of inputs than that saves."""
 
 
 def run_length(shape: Window) -> tuple[int, int]:
@@ -60,7 +62,9 @@ def candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
     tiles = (*winograd.candidates(graph, op, core), *winograd_rows.candidates(graph, op, core))
     copied = pointwise.is_copied(shape, simd_stream_bytes(shape), core)
     in_ram = (_simd(shape, core, BLOCK_PIXELS, pointwise.IN_RAM),) if copied else ()
-    return (*tiles, *in_ram, _simd(shape, core, BLOCK_PIXELS))
+    direct = (*in_ram, _simd(shape, core, BLOCK_PIXELS))
+    few = shape.group_channels < TILED_CHANNELS
+    return (*direct, *tiles) if few else (*tiles, *direct)
 
 
 def thrifty_candidates(graph: Graph, op: Op, core: Core) -> tuple[Kernel, ...]:
