@@ -117,6 +117,7 @@ class _Stream:
         self.ops = {op.name: op for op in graph.ops}
 
     def run(self, inputs: Mapping[str, Array]) -> None:
+        uses = [rows_in_turns(self.graph, self.ops[step.op], step) for step in self.steps]
         taken = [0] * len(self.steps)
         arrived = 0
         for number in self.turns:
@@ -127,11 +128,9 @@ class _Stream:
                 self.memory.write_row(buffer, arrived, rows[arrived])
                 arrived += 1
                 continue
-            step = self.steps[number]
-            op = self.ops[step.op]
-            use = rows_in_turns(self.graph, op, step)
+            step, use = self.steps[number], uses[number]
             assert use is not None
-            self._turn(step, op, use, taken[number])
+            self._turn(step, self.ops[step.op], use, taken[number])
             taken[number] += 1
 
     def _turn(self, step: Step, op: Op, use: RowUse, turn: int) -> None:

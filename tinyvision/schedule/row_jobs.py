@@ -94,7 +94,7 @@ def row_problem(
             if found_use is None:
                 continue
             op, job = graph.ops[index], problem.jobs[index]
-            found = piece_kernels(graph, op, number, candidates, core)
+            found = piece_kernels(graph, op, number, found_use, candidates, core)
             kernels[grain][index] = found
             stage = Stage(found_use, job.reads, job.writes)
             stages[grain][index] = RowJob(stage, _leads(op, found_use, found), found_use)
@@ -160,11 +160,10 @@ def row_kernels(
 
 
 def piece_kernels(
-    graph: Graph, op: Op, pieces: int, candidates: CandidatesOf, core: Core
+    graph: Graph, op: Op, pieces: int, use: RowUse, candidates: CandidatesOf, core: Core
 ) -> tuple[Kernel, ...]:
     """Of an operator that runs on pieces of rows; the tile of its input lies in its scratch."""
-    found, use = tile(graph, op, pieces), pieces_use(graph, op, pieces)
-    assert use is not None
+    found = tile(graph, op, pieces)
     if found is None:
         folded = fold(graph, op, pieces)
         assert folded is not None
